@@ -1,0 +1,77 @@
+"""img2img: GAN image-to-image translation. Public names load what they need on first use."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from img2img._version import __version__
+
+if TYPE_CHECKING:
+    from img2img.data.module import ImageData
+    from img2img.errors import ConfigError, DataError, Img2ImgError, ModelFileError, RunError
+    from img2img.methods.base import TranslationModule
+    from img2img.methods.cyclegan import CycleGAN
+    from img2img.methods.optimization import Optimization
+    from img2img.methods.pix2pix import Pix2Pix
+    from img2img.networks.base import Discriminator, Generator
+    from img2img.networks.discriminators.patch import PatchDiscriminator
+    from img2img.networks.discriminators.pixel import PixelDiscriminator
+    from img2img.networks.generators.resnet import ResNetGenerator
+    from img2img.networks.generators.unet import UNetGenerator
+    from img2img.translate.translator import Translator, load
+
+__all__ = [
+    "ConfigError",
+    "CycleGAN",
+    "DataError",
+    "Discriminator",
+    "Generator",
+    "ImageData",
+    "Img2ImgError",
+    "ModelFileError",
+    "Optimization",
+    "PatchDiscriminator",
+    "Pix2Pix",
+    "PixelDiscriminator",
+    "ResNetGenerator",
+    "RunError",
+    "TranslationModule",
+    "Translator",
+    "UNetGenerator",
+    "__version__",
+    "load",
+]
+
+_HOME = {
+    "ConfigError": "errors",
+    "CycleGAN": "methods.cyclegan",
+    "DataError": "errors",
+    "Discriminator": "networks.base",
+    "Generator": "networks.base",
+    "ImageData": "data.module",
+    "Img2ImgError": "errors",
+    "ModelFileError": "errors",
+    "Optimization": "methods.optimization",
+    "PatchDiscriminator": "networks.discriminators.patch",
+    "Pix2Pix": "methods.pix2pix",
+    "PixelDiscriminator": "networks.discriminators.pixel",
+    "ResNetGenerator": "networks.generators.resnet",
+    "RunError": "errors",
+    "TranslationModule": "methods.base",
+    "Translator": "translate.translator",
+    "UNetGenerator": "networks.generators.unet",
+    "load": "translate.translator",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on first use; importing the package alone loads no torch."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'img2img' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"img2img.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return __all__

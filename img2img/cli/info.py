@@ -1,0 +1,53 @@
+"""``img2img info``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def info(
+    model: Annotated[Path, typer.Argument(help="Translator file or run folder.", metavar="MODEL")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole header as JSON.")] = False,
+) -> None:
+    """Show what a translator is: directions, network, preprocessing, training.
+
+    [bold]Example[/bold]
+
+    img2img info runs/colour
+    """
+    from img2img.checkpoint import load_translator, read_header
+
+    if as_json:
+        typer.echo(json.dumps(read_header(model), indent=2, ensure_ascii=False))
+        return
+    file = load_translator(model)
+    header = file.header
+    lines = [f"img2img translator, format {header['format']}, written by version {header['version']}"]
+    for name, direction in header["directions"].items():
+        network = direction["generator"]
+        options = ", ".join(f"{k}={v}" for k, v in network["init_args"].items() if k not in {"in_channels", "out_channels"})
+        count = sum(t.numel() for key, t in file.tensors.items() if key.startswith(f"{name}/raw/"))
+        weights = " and ".join(w for w in ("ema", "raw") if any(key.startswith(f"{name}/{w}/") for key in file.tensors))
+        lines += [
+            f"{name.replace(':', ' -> ')}",
+            f"  network       {network['class_path'].rpartition('.')[2]}({options})",
+            f"  parameters    {count:,}; weights: {weights}",
+            f"  channels      {direction['input']['channels']} -> {direction['output']['channels']}, 8 bits",
+            f"  sizes         any (mirrored up to a multiple of {direction['size_multiple']} px inside, cropped back)",
+            f"  norm from     {direction['norm_statistics']}",
+        ]
+    p, t = header["preprocessing"], header["training"]
+    if p:
+        lines.append(f"preprocessing   {p['resize']} to {_size(p['load_size'])}, crops of {_size(p['size'])} px")
+    if t:
+        lines.append(f"training        {t['method']}, {t['images']:,} images, {t['seconds'] / 60:.1f} minutes, {t['training_images']} training images")
+        lines += [f"                {name.replace('/', ' ')} {value:.4f}" for name, value in t["scores"].items()]
+    typer.echo("\n".join(lines))
+
+
+def _size(sides: list[int]) -> str:
+    return f"{sides[1]}x{sides[0]}"

@@ -1,0 +1,224 @@
+"""From folders to lists of images: which layout a folder has, what its domains are called, what belongs together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from img2img.configured import nearest
+from img2img.errors import DataError
+from img2img.image import SUFFIXES
+
+LAYOUTS = """one of these layouts
+  DIR/train/*.jpg (source and target side by side), also val/, test/, or DIR/*.jpg without splits
+  DIR/trainA/ DIR/trainB/, also valA/ valB/ testA/ testB/
+  DIR/line/ DIR/colour/ (two folders, any names), also inside DIR/train/, DIR/val/, DIR/test/
+  two folders: --data line/ --data colour/"""
+
+_SPLIT_NAMES = {"train": ("train", "training"), "validation": ("val", "valid", "validation"), "test": ("test", "testing")}
+_SHOWN_NAMES = 5
+
+Half = Literal["whole", "left", "right"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one image is: a file, or one half of a side-by-side file."""
+
+    path: Path
+    half: Half
+    name: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images of both domains; in a paired split a[i] belongs to b[i]."""
+
+    a: tuple[Source, ...]
+    b: tuple[Source, ...]
+
+    def swapped(self) -> Split:
+        """Exchange the domains."""
+        return Split(self.b, self.a)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a data folder holds; domain a is the source, b the target.
+
+    Attributes:
+        kind: how it was recognised, for people.
+        domains: names of source and target.
+        train: training images.
+        validation: validation images, or None.
+        test: test images, or None.
+    """
+
+    kind: str
+    domains: tuple[str, str]
+    train: Split
+    validation: Split | None
+    test: Split | None
+
+
+def list_images(folder: Path) -> list[Path]:
+    """List the images below a folder by name ending, sorted, without hidden files and folders."""
+    found = [
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    return sorted(path for path in found if path.is_file())
+
+
+def find_layout(
+    roots: Sequence[Path],
+    *,
+    paired: bool,
+    domains: Sequence[str] | None = None,
+    to: str | None = None,
+    allow_orphans: bool = False,
+) -> Layout:
+    """Recognise the layout of a data folder.
+
+    Args:
+        roots: one data folder, or the two folders of the domains.
+        paired: whether images belong together (by side, or by file stem).
+        domains: names of the domains in the order A, B (left, right); for named folders, the two folders to use.
+        to: the domain that is translated into; the second one by default.
+        allow_orphans: leave out images without a partner instead of refusing.
+
+    Raises:
+        DataError: if there is no such folder or layout, a domain has fewer than two images, or pairs do not match.
+    """
+    for root in roots:
+        if not root.is_dir():
+            raise DataError(f"{root}: no such data folder")
+    kind, names, splits = _recognise(list(roots), domains)
+    if domains is not None and set(names) != set(domains):
+        names = (domains[0], domains[1])
+    if domains is not None and len(set(domains)) != 2:  # noqa: PLR2004 (a pair of domains)
+        raise DataError(f"expected two different domain names, got {' '.join(domains)}")
+    checked = {}
+    for split_name, split in splits.items():
+        if paired and kind != "side by side":
+            checked[split_name] = _pair(split, names, allow_orphans=allow_orphans)
+        else:
+            checked[split_name] = split
+    train = checked["train"]
+    for name, images in zip(names, (train.a, train.b), strict=True):
+        if len(images) < 2:  # noqa: PLR2004 (one to train on, one to validate on)
+            raise DataError(f"expected at least two training images of domain {name}, got {len(images)}: {_names(images)}")
+    layout = Layout(kind, names, train, checked.get("validation"), checked.get("test"))
+    if to is None or to == names[1]:
+        return layout
+    if to != names[0]:
+        raise DataError(f"--to {to}: the domains here are {names[0]} and {names[1]}{nearest(to, names)}")
+    return replace(
+        layout,
+        domains=(names[1], names[0]),
+        train=train.swapped(),
+        validation=layout.validation.swapped() if layout.validation else None,
+        test=layout.test.swapped() if layout.test else None,
+    )
+
+
+def _recognise(roots: list[Path], domains: Sequence[str] | None) -> tuple[str, tuple[str, str], dict[str, Split]]:
+    if len(roots) == 2:  # noqa: PLR2004 (a folder per domain)
+        first, second = roots
+        names = (first.name, second.name) if first.name != second.name else ("A", "B")
+        return "two folders", names, {"train": Split(_whole(first), _whole(second))}
+    if len(roots) != 1:
+        raise DataError(f"expected one data folder, or two (one per domain), got {len(roots)}")
+    root = roots[0]
+    folders = {path.name: path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")}
+
+    if {"trainA", "trainB"} <= folders.keys():
+        splits = {
+            split: Split(_whole(folders[f"{name}A"]), _whole(folders[f"{name}B"]))
+            for split, names_of_split in _SPLIT_NAMES.items()
+            for name in names_of_split
+            if {f"{name}A", f"{name}B"} <= folders.keys()
+        }
+        return "trainA and trainB", ("A", "B"), splits
+
+    by_split = {s: folders[n] for s, ns in _SPLIT_NAMES.items() for n in ns if n in folders}
+    if "train" in by_split:
+        if (names := _domain_folders(by_split["train"], domains)) is not None:
+            splits = {
+                split: Split(_whole(folder / names[0]), _whole(folder / names[1]))
+                for split, folder in by_split.items()
+                if (folder / names[0]).is_dir() and (folder / names[1]).is_dir()
+            }
+            return "folders per split and domain", names, splits
+        return "side by side", ("A", "B"), {split: _halves(folder) for split, folder in by_split.items() if list_images(folder)}
+    if (names := _domain_folders(root, domains)) is not None:
+        return "two folders", names, {"train": Split(_whole(folders[names[0]]), _whole(folders[names[1]]))}
+    if any(path.suffix.lower() in SUFFIXES for path in root.iterdir()):
+        return "side by side", ("A", "B"), {"train": _halves(root)}
+    seen = ", ".join(folders) or "no folders and no images"
+    raise DataError(f"{root}: no images found in a known layout (there is: {seen}); expected {LAYOUTS}")
+
+
+def _domain_folders(root: Path, domains: Sequence[str] | None) -> tuple[str, str] | None:
+    """Return the names of the two folders of images below root, if there are two (or the two asked for)."""
+    if domains is not None and all((root / name).is_dir() for name in domains):
+        return domains[0], domains[1]
+    names = [p.name for p in sorted(root.iterdir()) if p.is_dir() and not p.name.startswith(".") and list_images(p)]
+    if not names:
+        return None
+    if len(names) != 2:  # noqa: PLR2004 (a pair of domains)
+        raise DataError(
+            f"{root}: expected two folders of images, one per domain, got {len(names)} ({', '.join(names)}); "
+            "name the two to use with --domains"
+        )
+    if domains is not None:
+        raise DataError(f"--domains {' '.join(domains)}: the folders in {root} are {names[0]} and {names[1]}")
+    return names[0], names[1]
+
+
+def _whole(folder: Path) -> tuple[Source, ...]:
+    sources = tuple(Source(path, "whole", path.relative_to(folder).as_posix()) for path in list_images(folder))
+    if not sources:
+        raise DataError(f"{folder}: no images found; expected files that end in {', '.join(sorted(SUFFIXES))}")
+    return sources
+
+
+def _halves(folder: Path) -> Split:
+    paths = list_images(folder)
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    left = tuple(Source(path, "left", name) for path, name in zip(paths, names, strict=True))
+    right = tuple(Source(path, "right", name) for path, name in zip(paths, names, strict=True))
+    return Split(left, right)
+
+
+def _pair(split: Split, names: tuple[str, str], *, allow_orphans: bool) -> Split:
+    by_stem: list[dict[str, Source]] = []
+    for domain, sources in zip(names, (split.a, split.b), strict=True):
+        stems: dict[str, Source] = {}
+        for source in sources:
+            stem = source.name.removesuffix(Path(source.name).suffix)
+            if stem in stems:
+                raise DataError(f"domain {domain}: {stems[stem].name} and {source.name} have the same stem; rename one of them")
+            stems[stem] = source
+        by_stem.append(stems)
+    a, b = by_stem
+    orphans = sorted(a.keys() ^ b.keys())
+    common = sorted(a.keys() & b.keys())
+    if orphans and not allow_orphans:
+        listed = _names([(a.get(stem) or b[stem]) for stem in orphans], with_folder=True)
+        raise DataError(
+            f"{len(orphans)} images have no partner of the same stem in the other domain: {listed}; "
+            "add the partners, or leave these out with --allow-orphans"
+        )
+    if not common:
+        raise DataError(f"no image of domain {names[0]} has a partner of the same stem in domain {names[1]}")
+    return Split(tuple(a[stem] for stem in common), tuple(b[stem] for stem in common))
+
+
+def _names(sources: Sequence[Source], *, with_folder: bool = False) -> str:
+    names = [f"{s.path.parent.name}/{s.path.name}" if with_folder else s.name for s in sources[:_SHOWN_NAMES]]
+    more = f" and {len(sources) - _SHOWN_NAMES} more" if len(sources) > _SHOWN_NAMES else ""
+    return (", ".join(names) or "none") + more

@@ -1,0 +1,179 @@
+"""The data module: one folder in, batches of two domains out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader
+
+from img2img.configured import Configured
+from img2img.data.datasets import FixedDataset, PairedDataset, UnpairedDataset, collate
+from img2img.data.folder import Layout, Split, find_layout
+from img2img.data.sampler import EpochSampler, SeekableLoader
+from img2img.data.split import hold_out
+from img2img.data.transforms import Preprocessing, ResizeName, Transforms, load_pixels
+from img2img.errors import DataError
+
+_LOAD_FACTOR = 286 / 256
+"""Both papers resize to 286 px and crop 256."""
+
+
+class ImageData(Configured, LightningDataModule):
+    """Images of two domains from a folder; domain a is the source, domain b the target.
+
+    Layouts: side-by-side images, two folders, ``trainA``/``trainB``, or two folders given one by one; see
+    ``img2img.data.folder``. Without validation images some of the training images are held out.
+
+    Args:
+        root: the data folder, or the two folders of the domains.
+        paired: whether images belong together, as pix2pix needs.
+        domains: names of the domains in the order A, B (left, right), or of the two folders to use.
+        to: domain that is translated into; the second by default.
+        size: side of training crops in pixels, or [height, width].
+        load_size: side that images are resized to before the crop, or [height, width]; 286/256 of the size by default.
+        resize: short-side keeps the aspect, stretch ignores it as the originals do, none keeps the file's size.
+        flip: mirror left to right at random.
+        photometric: strength in [0, 1] of random light and colour, of the source only when paired.
+        channels_a: channels of the source, 1 or 3.
+        channels_b: channels of the target, 1 or 3.
+        batch_size: samples per batch and process.
+        workers: loader processes; by default what suits the machine.
+        hold_out: share of the training images to validate on where there is no validation folder.
+        allow_orphans: leave out images without a partner instead of refusing.
+        strict: refuse what is otherwise warned about: unreadable and constant images, images below the crop.
+        seed: decides order, draws and what is held out.
+
+    Raises:
+        ValueError: for a size, share or strength out of its range.
+    """
+
+    def __init__(
+        self,
+        root: str | list[str],
+        paired: bool,
+        domains: list[str] | None = None,
+        to: str | None = None,
+        size: int | list[int] = 256,
+        load_size: int | list[int] | None = None,
+        resize: ResizeName = "short-side",
+        flip: bool = True,
+        photometric: float = 0.0,
+        channels_a: int = 3,
+        channels_b: int = 3,
+        batch_size: int = 1,
+        workers: int | None = None,
+        hold_out: float = 0.05,
+        allow_orphans: bool = False,
+        strict: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        height, width = _sides("size", size)
+        load = (round(height * _LOAD_FACTOR), round(width * _LOAD_FACTOR)) if load_size is None else _sides("load_size", load_size)
+        if resize != "none" and (load[0] < height or load[1] < width):
+            raise ValueError(f"load_size {load[0]}x{load[1]} is below size {height}x{width}: a crop must fit into what it is cut from")
+        for name, value in (("photometric", photometric), ("hold_out", hold_out)):
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name}: expected a share from 0 to 1, got {value}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size: expected 1 or more, got {batch_size}")
+        for channels in (channels_a, channels_b):
+            if channels not in {1, 3}:
+                raise ValueError(f"channels: expected 1 (grey) or 3 (RGB), got {channels}")
+        self.roots = [Path(r) for r in ([root] if isinstance(root, str) else root)]
+        self.paired, self.domain_names, self.to = paired, domains, to
+        self.preprocessing = Preprocessing((height, width), load, resize, flip, photometric)
+        self.channels_a, self.channels_b = channels_a, channels_b
+        self.batch_size, self.seed, self.strict = batch_size, seed, strict
+        self.workers = _suitable_workers() if workers is None else workers
+        self.share, self.allow_orphans = hold_out, allow_orphans
+        self.layout: Layout | None = None
+        self.held_out = 0
+
+    @property
+    def domains(self) -> tuple[str, str]:
+        """Names of source and target; known after :meth:`setup`."""
+        assert self.layout is not None
+        return self.layout.domains
+
+    def setup(self, stage: str | None = None) -> None:
+        """List the files, once; with ``strict`` read them all.
+
+        Raises:
+            DataError: if the folders cannot be used as asked.
+        """
+        del stage
+        if self.layout is not None:
+            return
+        layout = find_layout(self.roots, paired=self.paired, domains=self.domain_names, to=self.to, allow_orphans=self.allow_orphans)
+        if layout.validation is None:
+            train, validation = hold_out(layout.train, self.share, self.seed, paired=self.paired)
+            self.held_out = len(validation.a)
+            layout = Layout(layout.kind, layout.domains, train, validation, layout.test)
+        if self.strict:
+            self._refuse_faults(layout.train)
+        self.layout = layout
+
+    def train_dataloader(self) -> SeekableLoader:
+        """Return the loader of this rank's share of each epoch."""
+        assert self.layout is not None
+        kind = PairedDataset if self.paired else UnpairedDataset
+        dataset = kind(self.layout.train, self._channels, Transforms(self.preprocessing), self.seed, strict=self.strict)
+        ranks, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        sampler = EpochSampler(len(dataset), self.seed, rank, ranks)
+        return SeekableLoader(
+            dataset,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            drop_last=len(sampler) >= self.batch_size,
+            **self._loading,
+        )
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Return the validation images, one at a time, in order."""
+        assert self.layout is not None
+        assert self.layout.validation is not None
+        dataset = FixedDataset(self.layout.validation, self._channels, Transforms(self.preprocessing))
+        return DataLoader(dataset, batch_size=1, collate_fn=collate)
+
+    @property
+    def _channels(self) -> tuple[int, int]:
+        return self.channels_a, self.channels_b
+
+    @property
+    def _loading(self) -> dict[str, Any]:
+        return {
+            "collate_fn": collate,
+            "num_workers": self.workers,
+            "persistent_workers": self.workers > 0,
+            "pin_memory": torch.cuda.is_available(),
+        }
+
+    def _refuse_faults(self, split: Split) -> None:
+        height, width = self.preprocessing.size
+        for sources, channels in ((split.a, self.channels_a), (split.b, self.channels_b)):
+            for source in sources:
+                pixels = load_pixels(source, channels)  # raises for an unreadable one
+                if pixels.min() == pixels.max():
+                    raise DataError(f"{source.name}: every pixel is the same (--strict)")
+                if self.preprocessing.resize == "none" and (pixels.shape[0] < height or pixels.shape[1] < width):
+                    raise DataError(f"{source.name}: {pixels.shape[1]}x{pixels.shape[0]} px is below the crop (--strict)")
+
+
+def _sides(name: str, size: int | Sequence[int]) -> tuple[int, int]:
+    sides = [size, size] if isinstance(size, int) else list(size)
+    if len(sides) != 2 or min(sides) < 1:  # noqa: PLR2004 (height and width)
+        raise ValueError(f"{name}: expected a side in pixels or [height, width], got {size}")
+    return sides[0], sides[1]
+
+
+def _suitable_workers() -> int:
+    """Return loader processes for this machine: one core is left to the training itself, 8 feed any one GPU."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return min(max(cores - 1, 0), 8)

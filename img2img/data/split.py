@@ -1,0 +1,119 @@
+"""Holding out validation images, with copies of an image kept on one side."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from img2img.data.folder import Source, Split
+from img2img.errors import DataError
+from img2img.image import opened
+
+SMALLEST, LARGEST = 8, 64
+"""Images held out at least and at most; never more than a fifth of the set."""
+
+_THUMBNAIL_PX = 16
+_SAME_LEVELS = 3.0
+"""Two images whose 16x16 grey thumbnails differ by less than this (root mean square, of 255) count as copies."""
+
+_MAX_COMPARED = 20_000
+"""Beyond this many images only equal thumbnails count as copies: comparing all pairs would take minutes."""
+
+
+def hold_out(split: Split, share: float, seed: int, *, paired: bool) -> tuple[Split, Split]:
+    """Divide a training split into training and validation.
+
+    Args:
+        split: all images.
+        share: share to hold out, within 8 to 64 images and a fifth of the set.
+        seed: decides which.
+        paired: hold out pairs; else each domain by itself.
+
+    Returns:
+        (training, validation).
+    """
+    if paired:
+        kept, held = _divide(split.a, share, seed)
+        return (
+            Split(tuple(split.a[i] for i in kept), tuple(split.b[i] for i in kept)),
+            Split(tuple(split.a[i] for i in held), tuple(split.b[i] for i in held)),
+        )
+    kept_a, held_a = _divide(split.a, share, seed)
+    kept_b, held_b = _divide(split.b, share, seed)
+    return (
+        Split(tuple(split.a[i] for i in kept_a), tuple(split.b[i] for i in kept_b)),
+        Split(tuple(split.a[i] for i in held_a), tuple(split.b[i] for i in held_b)),
+    )
+
+
+def _divide(sources: tuple[Source, ...], share: float, seed: int) -> tuple[list[int], list[int]]:
+    count = len(sources)
+    wanted = max(1, min(max(round(share * count), SMALLEST), LARGEST, count // 5))
+    groups = copies(sources)
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
+    held: set[int] = set()
+    for start in order:
+        if len(held) >= wanted:
+            break
+        group = [i for i in range(count) if groups[i] == groups[start]]
+        if start not in held and len(held) + len(group) <= max(2 * wanted, 1) and len(held) + len(group) < count:
+            held.update(group)
+    if not held:  # every image is a copy of every other: hold out one all the same, training must go on
+        held = {order[0]}
+    return [i for i in range(count) if i not in held], sorted(held)
+
+
+def copies(sources: tuple[Source, ...]) -> list[int]:
+    """Return a group number for each image; images that look the same at 16x16 px share one.
+
+    An unreadable file is a group of its own: the training names it when it meets it.
+    """
+    thumbnails = [_thumbnail(source) for source in sources]
+    group = list(range(len(sources)))
+    readable = [i for i, thumbnail in enumerate(thumbnails) if thumbnail is not None]
+    seen: dict[bytes, int] = {}
+    for i in readable:
+        group[i] = seen.setdefault(np.asarray(thumbnails[i]).tobytes(), i)
+    distinct = sorted({group[i] for i in readable})
+    if 1 < len(distinct) <= _MAX_COMPARED:
+        flat = np.stack([np.asarray(thumbnails[i], np.float32).ravel() for i in distinct])
+        root = _connected(flat, _SAME_LEVELS * _THUMBNAIL_PX)
+        merged = {i: distinct[root[k]] for k, i in enumerate(distinct)}
+        group = [merged.get(g, g) for g in group]
+    return group
+
+
+def _connected(points: NDArray[np.float32], radius: float) -> list[int]:
+    """Group points that are linked by steps below a radius (union-find over the close pairs)."""
+    root = list(range(len(points)))
+
+    def find(i: int) -> int:
+        while root[i] != i:
+            root[i] = root[root[i]]
+            i = root[i]
+        return i
+
+    squares = (points**2).sum(1)
+    block = 1024
+    for start in range(0, len(points), block):
+        rows = points[start : start + block]
+        distance = squares[start : start + block, None] + squares[None] - 2 * rows @ points.T
+        for i, j in zip(*np.nonzero(distance < radius**2), strict=True):
+            a, b = find(start + int(i)), find(int(j))
+            root[max(a, b)] = min(a, b)
+    return [find(i) for i in range(len(points))]
+
+
+def _thumbnail(source: Source) -> NDArray[np.uint8] | None:
+    try:
+        with opened(source.path, source.name) as image:
+            image.draft("L", (4 * _THUMBNAIL_PX, 4 * _THUMBNAIL_PX))  # JPEG decodes small at a fraction of the cost
+            flat = image.convert("RGBA").convert("L") if image.has_transparency_data else image.convert("L")
+            width, height = flat.size
+            boxes = {"whole": (0, 0, width, height), "left": (0, 0, width // 2, height), "right": (width // 2, 0, width, height)}
+            small = flat.resize((_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.BOX, box=boxes[source.half])
+            return np.asarray(small)
+    except DataError:
+        return None

@@ -1,0 +1,225 @@
+"""THE range, and the only place where pixels meet files.
+
+Inside the package an image is a float32 tensor [C, H, W] in [-1, 1]; outside it is 8-bit integers. Reading and
+writing use Pillow with an allowlist of formats, so that a hostile file meets few parsers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from img2img.errors import DataError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000")
+"""Formats that are opened; every other parser of Pillow (EPS, FITS, PSD, ...) stays shut."""
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".jp2"})
+"""File name endings (in lower case) that are taken for images when a folder is listed."""
+
+MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485
+"""Larger images are refused before they are decoded (a few kilobytes can claim gigapixels)."""
+
+Pixels = NDArray[np.uint8]
+"""uint8 [H, W, C] with C 1 (grey) or 3 (RGB)."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded file: its colour pixels and what travels along with them.
+
+    Attributes:
+        pixels: uint8 [H, W, C], upright, C 1 or 3.
+        alpha: uint8 [H, W], or None.
+        format: Pillow's name of the file format.
+        icc_profile: embedded colour profile, or None.
+        exif: EXIF block without orientation, or None.
+        reduced: what the file held and ``pixels`` does not ("16 bits reduced to 8"), or "".
+    """
+
+    pixels: Pixels
+    alpha: NDArray[np.uint8] | None
+    format: str
+    icc_profile: bytes | None
+    exif: bytes | None
+    reduced: str
+
+
+def to_tensor(pixels: Pixels) -> Tensor:
+    """Turn uint8 [H, W, C] into float32 [C, H, W] in [-1, 1]: 0 becomes -1, 255 becomes 1."""
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float().div_(127.5).sub_(1)
+
+
+def to_pixels(image: Tensor) -> Pixels:
+    """Turn float [C, H, W] in [-1, 1] into uint8 [H, W, C], rounded to the nearest and clipped."""
+    levels = image.detach().float().add(1).mul(127.5).round().clamp(0, 255)
+    return levels.to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
+
+
+def round_to_8_bits(image: Tensor) -> Tensor:
+    """Round values in [-1, 1] to what an 8-bit file would give back; metrics see what a user would save."""
+    return image.float().add(1).mul(127.5).round().clamp(0, 255).div(127.5).sub(1)
+
+
+@contextlib.contextmanager
+def opened(source: Path | BinaryIO, name: str) -> Iterator[Image.Image]:
+    """Open an image; every way in which that fails becomes a :class:`DataError` that names the file and the reason."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore", UserWarning)  # remarks on metadata that does not concern the pixels
+            if isinstance(source, Path) and source.is_dir():
+                raise DataError(f"{name}: expected an image, got a folder")
+            if isinstance(source, Path) and source.exists() and not source.is_file():
+                raise DataError(f"{name}: expected an image file, got a pipe, socket or device")
+            with Image.open(source, formats=FORMATS) as image:
+                yield image
+    except DataError:
+        raise
+    except FileNotFoundError as error:
+        raise DataError(f"{name}: no such file") from error
+    except PermissionError as error:
+        raise DataError(f"{name}: no permission to read it") from error
+    except Image.UnidentifiedImageError as error:
+        raise DataError(f"{name}: not an image in one of the formats {', '.join(FORMATS)}") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(f"{name}: more than the {MAX_PIXELS / 1e6:.0f} megapixels that are read") from error
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError, MemoryError) as error:
+        # decoders of damaged files raise all of these; struct.error and zlib.error are ValueError and OSError kin
+        raise DataError(f"{name}: {_reason(error)}") from error
+    except Exception as error:
+        if type(error).__module__ in {"struct", "zlib", "PIL.Image"}:
+            raise DataError(f"{name}: {_reason(error)}") from error
+        raise
+
+
+def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
+    """Read an image file whole.
+
+    Upright by its EXIF orientation; palettes resolved; alpha apart; CMYK and others as RGB; 16-bit grey scaled to 8
+    bits (and said in ``reduced``). The first frame of an animation or a multi-page file.
+
+    Args:
+        source: path or open binary file.
+        name: what messages call it; the path by default.
+
+    Raises:
+        DataError: if the file cannot be read whole, naming it and the reason.
+    """
+    name = name if name is not None else str(source)
+    with opened(source, name) as image:
+        file_format = image.format or ""
+        reduced = "first frame only" if getattr(image, "n_frames", 1) > 1 else ""
+        icc_profile = image.info.get("icc_profile")
+        image.load()
+        exif = image.getexif()
+        upright = ImageOps.exif_transpose(image)
+        exif.pop(0x0112, None)  # orientation: now in the pixels
+        if upright.mode in {"F", "I"}:
+            raise DataError(f"{name}: {upright.mode} images (32 bits a value) have no known range; save it with 8 or 16 bits")
+        if upright.mode.startswith("I;16"):
+            grey = np.asarray(upright).astype(np.uint32)
+            pixels = ((grey + 128) // 257).astype(np.uint8)[..., None]
+            return Picture(pixels, None, file_format, None, exif.tobytes() or None, "16 bits reduced to 8")
+        alpha = None
+        if upright.has_transparency_data:
+            upright = upright.convert("RGBA" if upright.mode not in {"LA", "La"} else "LA")
+            alpha = np.asarray(upright.getchannel("A"))
+        mode = "L" if upright.mode in {"1", "L", "LA"} else "RGB"
+        if upright.mode in {"CMYK", "YCCK", "LAB"}:
+            icc_profile = None  # the profile describes the colours that were converted away
+        pixels = np.asarray(upright.convert(mode))
+        pixels = pixels[..., None] if mode == "L" else pixels
+        return Picture(pixels, alpha, file_format, icc_profile, exif.tobytes() if len(exif) else None, reduced)
+
+
+def with_channels(pixels: Pixels, channels: int) -> Pixels:
+    """Turn grey into RGB or RGB into grey (ITU-R 601 luma) where the network asks for it."""
+    if pixels.shape[2] == channels:
+        return pixels
+    if channels == 3:  # noqa: PLR2004 (RGB)
+        return np.repeat(pixels, 3, axis=2)
+    if channels == 1:
+        return np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
+    raise DataError(f"expected an image with {channels} channels, got {pixels.shape[2]}; 1 and 3 can be converted")
+
+
+_ALPHA_FORMATS = {"PNG", "WEBP", "TIFF", "AVIF", "GIF", "JPEG2000"}
+_SAVE_OPTIONS: dict[str, dict[str, object]] = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"lossless": True},
+    "AVIF": {"quality": 90},
+    "TIFF": {"compression": "tiff_deflate"},
+    "PNG": {"compress_level": 4},
+}
+_SIDE_LIMITS = {"WEBP": 16383, "JPEG": 65500}
+
+
+def write_picture(path: Path, picture: Picture) -> None:
+    """Write an image so that the file is whole or not there: into a temporary name beside it, then renamed.
+
+    The format is that of the suffix. Alpha is kept where the format has it, else composited on white.
+
+    Raises:
+        DataError: if the format does not exist or cannot hold the image.
+        OSError: if the folder cannot be written or the disk is full; nothing is left behind then.
+    """
+    suffixes = Image.registered_extensions()
+    file_format = suffixes.get(path.suffix.lower(), "")
+    if file_format not in FORMATS:
+        raise DataError(f"{path.name}: expected a name that ends in one of {', '.join(sorted(SUFFIXES))}")
+    limit = _SIDE_LIMITS.get(file_format)
+    if limit and max(picture.pixels.shape[:2]) > limit:
+        raise DataError(f"{path.name}: {file_format} holds at most {limit} px a side, the image has {picture.pixels.shape}")
+    grey = picture.pixels.shape[2] == 1
+    image = Image.fromarray(picture.pixels[..., 0] if grey else picture.pixels)
+    if picture.alpha is not None:
+        mask = Image.fromarray(picture.alpha)
+        if file_format in _ALPHA_FORMATS:
+            if file_format in {"WEBP", "AVIF", "GIF"}:
+                image = image.convert("RGB")
+            image.putalpha(mask)
+        else:
+            image = Image.composite(image, Image.new(image.mode, image.size, "white"), mask)
+    options = dict(_SAVE_OPTIONS.get(file_format, {}))
+    if picture.icc_profile and not grey:
+        options["icc_profile"] = picture.icc_profile
+    if picture.exif and file_format in {"PNG", "JPEG", "WEBP", "AVIF", "TIFF"}:
+        options["exif"] = picture.exif
+    with atomically(path) as file:
+        image.save(file, format=file_format, **options)
+
+
+@contextlib.contextmanager
+def atomically(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file in the folder of ``path``; on success flush it to the disk and rename it to ``path``."""
+    handle, temporary = tempfile.mkstemp(prefix=".img2img-", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)  # mkstemp makes files for the owner alone; give what open() would have given
+        os.umask(mask)
+        Path(temporary).chmod(0o666 & ~mask)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"damaged or truncated ({text})" if text else f"damaged or truncated ({type(error).__name__})"

@@ -1,0 +1,89 @@
+"""The two kinds of network. Neither sees a config, a trainer or a file."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import final
+
+from torch import Tensor, nn
+
+from img2img.configured import Configured
+from img2img.networks.layers.mirror import mirror_to
+
+
+class Generator(Configured, nn.Module, ABC):
+    """Translates images of one domain into another, at any height and width.
+
+    A concrete generator states its ``size_multiple`` and ``smallest_side`` and implements :meth:`translate` for
+    sizes that satisfy both. :meth:`forward` accepts every size: it mirrors the image up to the next size that fits,
+    runs the network and crops back. Nothing is ever resized in silence.
+
+    Attributes:
+        in_channels: channels of the source image.
+        out_channels: channels of the translation.
+        size_multiple: height and width inside the network are multiples of this, in pixels.
+        smallest_side: smallest height and width inside the network, in pixels.
+    """
+
+    in_channels: int
+    out_channels: int
+    size_multiple: int
+    smallest_side: int
+
+    @abstractmethod
+    def translate(self, source: Tensor) -> Tensor:
+        """Translate images whose sides fit.
+
+        Args:
+            source: float [B, in_channels, H, W] in [-1, 1]; H and W multiples of ``size_multiple``.
+
+        Returns:
+            float [B, out_channels, H, W] in [-1, 1].
+        """
+
+    @final
+    def forward(self, source: Tensor) -> Tensor:
+        """Translate images of any size.
+
+        Args:
+            source: float [B, in_channels, H, W] in [-1, 1], any H and W from 1 px.
+
+        Returns:
+            float [B, out_channels, H, W] in [-1, 1], the same H and W.
+        """
+        height, width = source.shape[-2:]
+        fitted = mirror_to(source, self.fit(height), self.fit(width))
+        return self.translate(fitted)[..., :height, :width]
+
+    def fit(self, side_px: int) -> int:
+        """Return the side in pixels that an image side is mirrored up to."""
+        return max(-(-side_px // self.size_multiple) * self.size_multiple, self.smallest_side)
+
+
+class Discriminator(Configured, nn.Module, ABC):
+    """Scores images, or source and target concatenated along channels, patch by patch.
+
+    Attributes:
+        in_channels: channels of what is judged (source + target channels for a conditional one).
+    """
+
+    in_channels: int
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Judge a batch.
+
+        Args:
+            images: float [B, in_channels, H, W] in [-1, 1].
+
+        Returns:
+            One logit map [B, 1, h, w] per scale, larger for more real; never through a sigmoid.
+        """
+
+
+GeneratorFactory = Callable[[int, int], Generator]
+"""Called with (in_channels, out_channels); a class or ``functools.partial(Class, option=value)``."""
+
+DiscriminatorFactory = Callable[[int], Discriminator]
+"""Called with (in_channels); a class or ``functools.partial(Class, option=value)``."""

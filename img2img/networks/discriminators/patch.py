@@ -1,0 +1,43 @@
+"""The PatchGAN discriminator of pix2pix (Isola et al. 2017, section 3.2.2 and appendix 6.1.2)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from img2img.networks.base import Discriminator
+from img2img.networks.layers.norm import NormName, needs_bias, norm2d
+
+
+class PatchDiscriminator(Discriminator):
+    """Judges overlapping patches: n strided 4x4 convolutions, one of stride 1, and one to a single logit.
+
+    ``num_layers`` 1 to 5 give receptive fields of 16, 34, 70, 142 and 286 px; with 3 the logit map of a 256 px image
+    is 30x30. No norm on the first convolution; LeakyReLU(0.2).
+
+    Args:
+        in_channels: channels of what is judged.
+        num_layers: strided convolutions (``n_layers_D`` in the reference).
+        base_channels: channels of the first level (``ndf`` in the reference).
+        norm: kind of norm, see ``NormName``.
+    """
+
+    def __init__(self, in_channels: int, num_layers: int = 3, base_channels: int = 64, norm: NormName = "instance") -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        layers: list[nn.Module] = [nn.Conv2d(in_channels, base_channels, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        width = base_channels
+        for level in range(1, num_layers + 1):
+            wider = min(2**level, 8) * base_channels
+            stride = 2 if level < num_layers else 1
+            layers += [
+                nn.Conv2d(width, wider, 4, stride=stride, padding=1, bias=needs_bias(norm)),
+                norm2d(wider, norm),
+                nn.LeakyReLU(0.2),
+            ]
+            width = wider
+        layers.append(nn.Conv2d(width, 1, 4, padding=1))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Judge [B, in_channels, H, W]; one float32 logit map [B, 1, h, w], 30x30 for 256 px with 3 layers."""
+        return [self.layers(images).float()]

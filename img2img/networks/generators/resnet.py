@@ -1,0 +1,72 @@
+"""The residual generator of CycleGAN.
+
+Zhu, Park, Isola, Efros: Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks, ICCV 2017,
+appendix 7.2 (arXiv 1703.10593), after Johnson et al. 2016 (arXiv 1603.08155).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from img2img.networks.base import Generator
+from img2img.networks.layers.norm import NormName, needs_bias, norm2d
+from img2img.networks.layers.resample import UpsampleName, upsample2x
+from img2img.networks.layers.residual import PaddingName, ResidualBlock
+
+_NUM_HALVINGS = 2
+
+
+class ResNetGenerator(Generator):
+    """c7s1-64, d128, d256, n residual blocks of 256, u128, u64, c7s1-3.
+
+    The 7x7 convolutions and the blocks pad by reflection, the strided convolutions by zeros, as published. With 9
+    blocks and instance norm 11,378,179 parameters for 3 to 3 channels; with 6 blocks 7,837,699.
+
+    Args:
+        in_channels: channels of the source.
+        out_channels: channels of the translation.
+        num_blocks: residual blocks; 9 for 256 px, 6 for 128 px in the paper.
+        base_channels: channels of the first level (``ngf`` in the reference).
+        norm: kind of norm, see ``NormName``.
+        dropout: probability of dropout inside the blocks; 0 in CycleGAN, 0.5 where pix2pix uses this generator.
+        padding: of the 7x7 convolutions and the blocks.
+        upsample: ``transposed`` as published, or ``resize``, which cannot make a checkerboard.
+    """
+
+    size_multiple = 4
+    smallest_side = 8  # reflection by 3 px at full size and by 1 px at a quarter of it, and more than one value to normalise
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        num_blocks: int = 9,
+        base_channels: int = 64,
+        norm: NormName = "instance",
+        dropout: float = 0.0,
+        padding: PaddingName = "reflect",
+        upsample: UpsampleName = "transposed",
+    ) -> None:
+        super().__init__()
+        self.in_channels, self.out_channels = in_channels, out_channels
+        bias = needs_bias(norm)
+        width = base_channels
+        layers: list[nn.Module] = [
+            nn.Conv2d(in_channels, width, 7, padding=3, padding_mode=padding, bias=bias),
+            norm2d(width, norm),
+            nn.ReLU(inplace=True),
+        ]
+        for _ in range(_NUM_HALVINGS):
+            layers += [nn.Conv2d(width, 2 * width, 3, stride=2, padding=1, bias=bias), norm2d(2 * width, norm), nn.ReLU(inplace=True)]
+            width *= 2
+        layers += [ResidualBlock(width, norm, padding, dropout) for _ in range(num_blocks)]
+        for _ in range(_NUM_HALVINGS):
+            layers += [upsample2x(width, width // 2, upsample, 3, bias=bias), norm2d(width // 2, norm), nn.ReLU(inplace=True)]
+            width //= 2
+        layers.append(nn.Conv2d(width, out_channels, 7, padding=3, padding_mode=padding))
+        self.layers = nn.Sequential(*layers)
+
+    def translate(self, source: Tensor) -> Tensor:
+        """Translate [B, in, H, W] to [B, out, H, W]; H and W multiples of 4, from 8 px."""
+        return torch.tanh(self.layers(source).float())

@@ -1,0 +1,38 @@
+"""The residual block of the CycleGAN generator."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from img2img.networks.layers.norm import NormName, needs_bias, norm2d
+
+PaddingName = Literal["reflect", "replicate", "zeros"]
+
+
+class ResidualBlock(nn.Module):
+    """x + Norm(Conv3(ReLU(Norm(Conv3(x))))), with no ReLU after the sum (CycleGAN, appendix 7.2).
+
+    Args:
+        channels: channels in and out.
+        norm: kind of norm.
+        padding: how the 3x3 convolutions see beyond the border.
+        dropout: probability of dropout between the two convolutions.
+    """
+
+    def __init__(self, channels: int, norm: NormName, padding: PaddingName, dropout: float) -> None:
+        super().__init__()
+        bias = needs_bias(norm)
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding, bias=bias),
+            norm2d(channels, norm),
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout) if dropout else nn.Identity(),
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding, bias=bias),
+            norm2d(channels, norm),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map [B, C, H, W] to [B, C, H, W]; H and W at least 2."""
+        return features + self.layers(features)

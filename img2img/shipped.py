@@ -1,0 +1,42 @@
+"""Where configs and the bundled sample are: inside the wheel, or beside the package in a clone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from img2img.configured import nearest
+from img2img.errors import ConfigError
+
+
+def shipped(*parts: str) -> Path:
+    """Return a file or folder that ships with the package, such as ``shipped("configs", "pix2pix.yaml")``."""
+    package = Path(__file__).parent
+    for root in (package / "_shipped", package.parent):
+        path = root.joinpath(*parts)
+        if path.exists():
+            return path
+    raise ConfigError(f"{'/'.join(parts)}: does not ship with this installation of img2img")
+
+
+def recipes() -> dict[str, dict[str, Path]]:
+    """List the shipped configs: method, then recipe (``configs/METHOD.yaml`` is the default one), to file."""
+    found: dict[str, dict[str, Path]] = {}
+    for path in sorted(shipped("configs").glob("*.yaml")):
+        method, _, recipe = path.stem.partition("-")
+        found.setdefault(method, {})[recipe or "default"] = path
+    found.pop("demo", None)  # a recipe for the demo's own data and time
+    return found
+
+
+def recipe_file(method: str, recipe: str) -> Path:
+    """Return the config of a method and recipe.
+
+    Raises:
+        ConfigError: naming the nearest methods or recipes.
+    """
+    known = recipes()
+    if method not in known:
+        raise ConfigError(f"--method {method}: unknown{nearest(method, known)}")
+    if recipe not in known[method]:
+        raise ConfigError(f"--recipe {recipe}: {method} has none of that name{nearest(recipe, known[method])}")
+    return known[method][recipe]

@@ -1,0 +1,257 @@
+"""From config files and command-line words to a resolved config: constructor signatures are the only schema."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+
+from img2img import methods
+from img2img.configured import find_class, nearest
+from img2img.data.module import ImageData
+from img2img.devices import DeviceName, PrecisionName
+from img2img.errors import ConfigError
+from img2img.methods.base import TranslationModule
+from img2img.networks import discriminators, generators
+from img2img.networks.base import Discriminator, Generator
+
+WandbMode = Literal["online", "offline", "off"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a training runs, apart from method and data.
+
+    Args:
+        epochs: length in epochs; one of epochs, images and minutes.
+        images: length in images of the source domain.
+        minutes: length in minutes: the learning rate follows the time, and training ends when it is up.
+        seed: decides weights, order, draws and what is held out.
+        device: auto, cuda, mps or cpu.
+        precision: auto takes bf16 where the device multiplies it in hardware, else fp32.
+        validations: how often, evenly over the training, held-out images are scored and shown.
+        samples: held-out images on the panels.
+        save_minutes: minutes between checkpoints; one is also made at each validation, at the end and on Ctrl-C.
+        log_every_batches: batches between two rows of metrics.csv.
+        wandb: log to Weights & Biases: online, offline or off.
+        tensorboard: log to TensorBoard too.
+        init_from: translator to take the generators' first weights from.
+
+    Raises:
+        ValueError: unless at most one length is given, and everything is positive.
+    """
+
+    epochs: float | None = None
+    images: int | None = None
+    minutes: float | None = None
+    seed: int = 0
+    device: DeviceName = "auto"
+    precision: PrecisionName = "auto"
+    validations: int = 20
+    samples: int = 6
+    save_minutes: float = 5.0
+    log_every_batches: int = 10
+    wandb: WandbMode = "off"
+    tensorboard: bool = False
+    init_from: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse contradictory lengths and empty counts."""
+        lengths = {name: getattr(self, name) for name in ("epochs", "images", "minutes") if getattr(self, name) is not None}
+        if len(lengths) > 1:
+            raise ValueError(f"expected one length, got {' and '.join(f'{k} {v:g}' for k, v in lengths.items())}: leave one out")
+        for name in ("epochs", "images", "minutes", "validations", "samples", "save_minutes", "log_every_batches"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"training.{name}: expected more than 0, got {value}")
+
+
+class Resolved:
+    """A parsed config: plain data to save, and the objects it describes.
+
+    Args:
+        parser: that made it.
+        namespace: the parsed values.
+    """
+
+    def __init__(self, parser: ArgumentParser, namespace: Namespace) -> None:
+        self._parser, self._namespace = parser, namespace
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        """The config as plain data: what is saved, compared and logged; ``-c`` reads it back."""
+        tree: dict[str, Any] = yaml.safe_load(self._parser.dump(self._namespace))
+        return tree
+
+    def build(self) -> tuple[TranslationModule, ImageData, Training]:
+        """Construct method, data and training options; weights are drawn from the training's seed.
+
+        Raises:
+            ConfigError: if options contradict one another.
+        """
+        torch.manual_seed(self._namespace.training.seed)
+        try:
+            built = self._parser.instantiate(self._namespace)
+        except (ValueError, TypeError) as error:
+            raise ConfigError(str(error)) from error
+        return built.model, built.data, built.training
+
+
+def resolve(words: Sequence[str]) -> Resolved:
+    """Parse ``-c FILE`` and ``--a.b value`` words, later ones winning.
+
+    Raises:
+        ConfigError: for an unknown key (naming the nearest), a wrong type or a missing value.
+    """
+    _import_known_parts()
+    _check_keys(words)
+    parser = ArgumentParser(prog="img2img train", exit_on_error=False, default_env=False)
+    parser.add_argument("-c", "--config", action="config", help="YAML file; later ones win")
+    parser.add_subclass_arguments(TranslationModule, "model", required=True)
+    parser.add_class_arguments(ImageData, "data")
+    parser.add_argument("--training", type=Training, default=Training())
+    for channels in ("channels_a", "channels_b"):
+        parser.link_arguments(f"data.{channels}", f"model.init_args.{channels}")
+    parser.link_arguments("training.seed", "model.init_args.seed")
+    parser.link_arguments("training.seed", "data.seed")
+    parser.link_arguments("model", "data.paired", compute_fn=_is_paired)
+    try:
+        return Resolved(parser, parser.parse_args(list(words)))
+    except ArgumentError as error:
+        raise ConfigError(_in_one_line(str(error))) from error
+
+
+def _is_paired(model: Any) -> bool:
+    return bool(find_class(model["class_path"], TranslationModule).paired)  # type: ignore[attr-defined]
+
+
+def _import_known_parts() -> None:
+    """Import every method and network, so that configs may use their short names."""
+    for package in (methods, generators, discriminators):
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{package.__name__}.{module.name}")
+
+
+def _check_keys(words: Sequence[str]) -> None:
+    """Refuse unknown keys and classes, naming the nearest, before the parser says it in ten lines."""
+    tree: dict[str, Any] = {}
+    remaining = list(words)
+    while remaining:
+        word = remaining.pop(0)
+        name, equals, value = word.partition("=")
+        if name in {"-c", "--config"}:
+            _merge(tree, _read_yaml(Path(value if equals else remaining.pop(0) if remaining else "")))
+            continue
+        if not name.startswith("--"):
+            raise ConfigError(f"{word}: expected an option such as --model.cycle_weight 5")
+        if not equals:
+            if not remaining:
+                raise ConfigError(f"{word}: expected a value after it")
+            value = remaining.pop(0)
+        leaf: Any = yaml.safe_load(value) if value[:1] == "{" else value
+        for part in reversed(name[2:].split(".")):
+            leaf = {part: leaf}
+        _merge(tree, leaf)
+    sections = {"model": None, "data": ImageData, "training": Training}
+    for section, node in tree.items():
+        if section not in sections:
+            raise ConfigError(f"--{section}: no such section of the config{nearest(section, sections)}")
+        if section == "model":
+            _check_part(node, "model", None, TranslationModule)
+        elif isinstance(node, dict):
+            _check_options(node, section, sections[section])
+
+
+def _check_part(node: Any, where: str, default: type | None, base: type) -> None:
+    """Check the description of a class: a name, or a name and options."""
+    options = {k: v for k, v in node.items() if k not in {"class_path", "init_args"}} if isinstance(node, dict) else {}
+    if isinstance(node, dict):
+        _merge(options, node.get("init_args") or {})
+    name = node.get("class_path") if isinstance(node, dict) else node
+    known = {c.__name__: c for c in _subclasses(base)}
+    if name is None:
+        cls = default
+    elif name in known:
+        cls = known[name]
+    elif "." in str(name):
+        importlib.import_module(str(name).rpartition(".")[0])  # the user's own configuration names the user's own code
+        cls = find_class(str(name), base)
+    else:
+        raise ConfigError(f"--{where} {name}: no such {base.__name__}{nearest(str(name), known)}")
+    if cls is not None:
+        _check_options(options, where, cls)
+
+
+def _check_options(options: dict[str, Any], where: str, cls: Any) -> None:
+    parameters = inspect.signature(cls).parameters
+    for key, value in options.items():
+        if key not in parameters:
+            raise ConfigError(f"--{where}.{key}: {cls.__name__} has no such option{nearest(key, parameters)}")
+        default = parameters[key].default
+        if isinstance(default, type) and issubclass(default, Generator | Discriminator):
+            base = Generator if issubclass(default, Generator) else Discriminator
+            _check_part(value, f"{where}.{key}", default, base)
+        elif dataclasses.is_dataclass(default) and isinstance(value, dict):
+            _check_options(value, f"{where}.{key}", type(default))
+
+
+def _subclasses(base: type) -> list[type]:
+    below = [c for child in base.__subclasses__() for c in (child, *_subclasses(child))]
+    return [c for c in below if not inspect.isabstract(c)]
+
+
+def _merge(into: dict[str, Any], new: dict[str, Any]) -> None:
+    for key, value in new.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        elif isinstance(value, dict) and isinstance(into.get(key), str):
+            into[key] = {"class_path": into[key], **value}
+        else:
+            into[key] = value
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"-c {path}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"-c {path}: not valid YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(tree, dict):
+        raise ConfigError(f"-c {path}: expected sections model, data and training, got {type(tree).__name__}")
+    return tree
+
+
+def _in_one_line(message: str) -> str:
+    """Shorten the parser's many lines to: which key, what was expected, what came."""
+    missing = re.search(r"arguments are required: (.*)", message)
+    if missing:
+        return f"missing: {missing[1]}" + ("; give the data folder with --data DIR" if "data.root" in missing[1] else "")
+    keys = ".".join(re.findall(r'[Pp]arser key "([^"]+)"', message))
+    expected = [e for e in re.findall(r"Expected an? (.*?)(?:\. Got value|\n|$)", message) if "NoneType" not in e]
+    given = re.findall(r"Given value: (.*)", message) or re.findall(r"Got value: (\S+)", message)
+    if not (keys and expected and given):
+        return " ".join(message.split())
+    kinds = " or ".join(dict.fromkeys(_kind(e) for e in expected))
+    nested = re.fullmatch(r"NestedArg\(key='(.*)', val=(.*)\)", given[-1])
+    came = nested[2].strip("'\"") if nested else given[-1]
+    if nested and not keys.endswith(nested[1]):
+        keys = f"{keys.split('.')[0]}.{nested[1]}"
+    return f"--{keys}: expected {kinds}, got {came}"
+
+
+def _kind(text: str) -> str:
+    literal = re.fullmatch(r"typing\.Literal\[(.*)\]", text)
+    if literal:
+        return f"one of {literal[1]}"
+    return re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text).replace("int", "a whole number").replace("float", "a number")

@@ -1,0 +1,224 @@
+"""Held-out images at intervals: scores, panels, the translator file and the run's page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from lightning.pytorch import Callback, LightningModule, Trainer
+from PIL import Image
+from rich.console import Console
+
+from img2img import report
+from img2img.batch import Batch
+from img2img.checkpoint import FILE_NAME, TranslatorFile, header_of, save_translator, tensors_of
+from img2img.configured import describe
+from img2img.data.module import ImageData
+from img2img.image import to_pixels
+from img2img.methods.base import TranslationModule
+from img2img.training.history import TRAINING, VALIDATION, read_history
+from img2img.translate.translator import Translator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from img2img.networks.base import Generator
+
+_MAX_SCORED = 64
+_MAX_PANELS_SHOWN = 12
+_PANEL_GAP_PX = 4
+
+
+class Validation(Callback):
+    """Validates evenly over the training; what it shows comes from the code that ``translate`` uses.
+
+    Args:
+        run: the run folder.
+        data: whose validation images are used.
+        times: how often over the whole training.
+        samples: images on the panels.
+        config: the resolved config, for the translator's summary.
+        console: where to say the scores.
+    """
+
+    def __init__(self, run: Path, data: ImageData, times: int, samples: int, config: Mapping[str, Any], console: Console) -> None:
+        self.run, self.data, self.times, self.samples = run, data, times, samples
+        self.config, self.console = dict(config), console
+        self.scores: dict[str, float] = {}
+        self._next = 0.0
+        self._validated_at = -1
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Place the next validation after what has been done already."""
+        del trainer
+        assert isinstance(pl_module, TranslationModule)
+        self._plan_next(pl_module)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Validate when the time has come."""
+        del outputs, batch, batch_idx
+        assert isinstance(pl_module, TranslationModule)
+        assert pl_module.length is not None
+        if pl_module.length.progress(pl_module.images, pl_module.seconds) >= self._next:
+            self.validate(trainer, pl_module)
+            self._plan_next(pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave a translator of the last weights, whatever ended the training."""
+        assert isinstance(pl_module, TranslationModule)
+        if pl_module.batches != self._validated_at:
+            self.validate(trainer, pl_module)
+
+    def _plan_next(self, module: TranslationModule) -> None:
+        assert module.length is not None
+        done = module.length.progress(module.images, module.seconds)
+        self._next = min((int(done * self.times + 1e-9) + 1) / self.times, 1.0)
+
+    def validate(self, trainer: Trainer, module: TranslationModule) -> None:
+        """Score, show, and write translator and page."""
+        loader = self.data.val_dataloader()
+        batches: list[Batch] = []
+        sums: dict[str, float] = {}
+        count = 0
+        for batch in loader:
+            moved = Batch(batch.a.to(module.device), batch.b.to(module.device), *batch[2:])
+            for name, value in module.score(moved).items():
+                sums[name] = sums.get(name, 0.0) + float(value)
+            count += 1
+            if len(batches) < self.samples:
+                batches.append(batch)
+            if count >= _MAX_SCORED:
+                break
+        self.scores = {f"validation/{name}": total / count for name, total in sums.items()}
+        for logger in trainer.loggers:
+            logger.log_metrics({**self.scores, "images": float(module.images)}, step=module.batches)
+        if self.scores:
+            shown = ", ".join(f"{k.removeprefix('validation/')} {v:.4f}" for k, v in self.scores.items())
+            self.console.print(f"validation at {module.images:,} images: {shown}", highlight=False)
+        file = translator_file(module, self.data, self.scores, self.config)
+        save_translator(self.run / FILE_NAME, file)
+        for direction, panel in self._panels(module, batches, file.header).items():
+            _show_in(trainer, f"samples/{direction.replace(':', ' to ')}", panel, module.batches)
+        write_run_page(self.run, file.header, self.data)
+        self._validated_at = module.batches
+
+    def _panels(self, module: TranslationModule, batches: list[Batch], header: dict[str, Any]) -> dict[str, Image.Image]:
+        directions = _directions(self.data.domains)
+        networks = {directions[d]: g for d, g in module.best_generators().items()}
+        modes = {name: network.training for name, network in networks.items()}
+        translator = Translator(networks, header, module.device)
+        panels = {}
+        for direction in networks:
+            forward = direction == directions["ab"]
+            to, back = direction.split(":")[1], direction.split(":")[0]
+            rows = []
+            for batch in batches:
+                source, other = (batch.a, batch.b) if forward else (batch.b, batch.a)
+                result = translator(source, to)
+                third = other if module.paired else translator(result, back) if len(networks) > 1 else result
+                rows.append([to_pixels(image[0]) for image in (source, result, third)])
+            panels[direction] = _montage(rows)
+            path = self.run / "samples" / f"{module.images:09d} {direction.replace(':', ' to ')}.png"
+            path.parent.mkdir(exist_ok=True)
+            panels[direction].save(path)
+        for name, network in networks.items():
+            network.train(modes[name])
+        return panels
+
+
+def translator_file(
+    module: TranslationModule, data: ImageData, scores: Mapping[str, float], config: Mapping[str, Any]
+) -> TranslatorFile:
+    """Gather a translator from a method in training: averaged and raw weights and everything said about them."""
+    names = _directions(data.domains)
+    raw: dict[str, Generator] = {names[d]: g for d, g in module.generators().items()}
+    best = {names[d]: g for d, g in module.best_generators().items()}
+    p = data.preprocessing
+    header = header_of(
+        data.domains,
+        raw,
+        {name: describe(network) for name, network in raw.items()},
+        {"size": list(p.size), "load_size": list(p.load_size), "resize": p.resize},
+        {
+            "method": type(module).__name__,
+            "images": module.images,
+            "batches": module.batches,
+            "seconds": round(module.seconds, 1),
+            "training_images": len(data.layout.train.a) if data.layout else 0,
+            "scores": {name: round(value, 6) for name, value in scores.items()},
+            "config": {k: v for k, v in config.items() if k != "data"},
+        },
+    )
+    tensors = {}
+    for name, network in raw.items():
+        tensors |= tensors_of(name, network, "raw")
+        if best[name] is not network:
+            tensors |= tensors_of(name, best[name], "ema")
+    return TranslatorFile(header, tensors)
+
+
+def write_run_page(run: Path, header: Mapping[str, Any], data: ImageData) -> None:
+    """Write ``report.html`` of a run: newest panels, curves, how the panels came to be."""
+    training = header["training"]
+    a, b = data.domains
+    sections = [
+        report.table(
+            [
+                ("method", training["method"]),
+                ("directions", ", ".join(header["directions"])),
+                ("images seen", training["images"]),
+                ("training images", training["training_images"]),
+                ("minutes", round(training["seconds"] / 60, 1)),
+                *((name.removeprefix("validation/") + " (validation)", value) for name, value in training["scores"].items()),
+            ]
+        )
+    ]
+    for direction in header["directions"]:
+        source, target = direction.split(":")
+        paired = len(header["directions"]) == 1
+        columns = (source, f"{target} (translated)", target if paired else f"{source} (and back)")
+        found = sorted((run / "samples").glob(f"* {source} to {target}.png"), reverse=True)
+        step = max(len(found) // _MAX_PANELS_SHOWN, 1)
+        panels = [
+            report.panel(f"samples/{path.name}", columns, f"after {int(path.name.split()[0]):,} images")
+            for path in found[::step][:_MAX_PANELS_SHOWN]
+        ]
+        sections.append(report.section(f"{source} to {target}", *panels))
+    losses = {k: report.smoothed(v) for k, v in read_history(run / TRAINING).items() if "/" in k}
+    for player in dict.fromkeys(k.split("/")[0] for k in losses):
+        lines = {k: v for k, v in losses.items() if k.startswith(f"{player}/")}
+        sections.append(report.section(f"losses of the {player.replace('_', ' ')}", report.curves(lines, "images")))
+    for name, points in read_history(run / VALIDATION).items():
+        sections.append(report.section(name, report.curves({name: points}, "images")))
+    (run / "report.html").write_text(report.page(f"{a} and {b}: {run.resolve().name}", *sections), encoding="utf-8")
+
+
+def _directions(domains: tuple[str, str]) -> dict[str, str]:
+    a, b = domains
+    return {"ab": f"{a}:{b}", "ba": f"{b}:{a}"}
+
+
+def _montage(rows: list[list[np.ndarray[Any, np.dtype[np.uint8]]]]) -> Image.Image:
+    """Lay images out row by row on white; grey ones become RGB."""
+    height, width = rows[0][0].shape[:2]
+    gap = _PANEL_GAP_PX
+    canvas = Image.new("RGB", (3 * (width + gap) - gap, len(rows) * (height + gap) - gap), "white")
+    for y, row in enumerate(rows):
+        for x, pixels in enumerate(row):
+            image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+            canvas.paste(image.convert("RGB"), (x * (width + gap), y * (height + gap)))
+    return canvas
+
+
+def _show_in(trainer: Trainer, key: str, panel: Image.Image, batches: int) -> None:
+    for logger in trainer.loggers:
+        kind = type(logger).__name__
+        if kind == "WandbLogger":
+            logger.log_image(key, [panel], step=batches)  # type: ignore[attr-defined]
+        elif kind == "TensorBoardLogger":
+            logger.experiment.add_image(key, np.asarray(panel), batches, dataformats="HWC")  # type: ignore[attr-defined]
+
+

@@ -1,0 +1,180 @@
+"""A loaded translator: images in, images out. Previews, the command and the Python call all come through here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from img2img.checkpoint import TranslatorFile, Weights, load_translator
+from img2img.configured import nearest
+from img2img.data.transforms import resized
+from img2img.devices import resolve_device
+from img2img.errors import ConfigError, DataError
+from img2img.image import Picture, round_to_8_bits, to_pixels, to_tensor, with_channels
+from img2img.networks.base import Generator
+from img2img.translate.folder import FolderReport, translate_folder
+
+Picturelike = Image.Image | NDArray[np.uint8] | Tensor
+
+
+class Translator:
+    """Translates images from one named domain into another.
+
+    >>> translator = img2img.load("run")            # a translator file or a run folder
+    >>> picture = translator(Image.open("in.png"))  # PIL in, PIL out; also NumPy arrays, tensors and lists of them
+    >>> translator.folder("drawings", "coloured")
+
+    Args:
+        networks: generators by direction ``source:target``, the main direction first.
+        header: the translator file's header.
+        device: where they run.
+        stochastic: leave dropout on, as pix2pix's authors did; ``seed`` then decides the draw.
+        seed: of the dropout, anew for every image.
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[str, Generator],
+        header: Mapping[str, Any],
+        device: torch.device | None = None,
+        *,
+        stochastic: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.header = dict(header)
+        self.device = device or torch.device("cpu")
+        self.networks = {direction: network.eval().to(self.device) for direction, network in networks.items()}
+        self.stochastic, self.seed = stochastic, seed
+        if stochastic:
+            dropouts = [layer for n in self.networks.values() for layer in n.modules() if isinstance(layer, nn.Dropout)]
+            if not dropouts:
+                raise ConfigError("this translator has no dropout, so --stochastic would change nothing; leave it out")
+            for layer in dropouts:
+                layer.train()
+
+    @property
+    def directions(self) -> list[str]:
+        """Directions such as ``line:colour``, the main one first."""
+        return list(self.networks)
+
+    def direction(self, to: str | None = None) -> str:
+        """Return the direction into a domain; the main one by default.
+
+        Raises:
+            ConfigError: naming the domains there are.
+        """
+        if to is None:
+            return self.directions[0]
+        targets = {direction.split(":")[1]: direction for direction in self.directions}
+        if to not in targets:
+            raise ConfigError(f"this translator cannot translate to {to!r}{nearest(to, targets)}")
+        return targets[to]
+
+    @torch.inference_mode()
+    def tensor(self, source: Tensor, to: str | None = None) -> Tensor:
+        """Translate a batch.
+
+        Args:
+            source: float32 [B, C, H, W] in [-1, 1], any size.
+            to: target domain.
+
+        Returns:
+            float32 [B, C', H, W] in [-1, 1], on the CPU, not rounded.
+        """
+        network = self.networks[self.direction(to)]
+        if source.shape[1] != network.in_channels:
+            raise DataError(f"expected {network.in_channels} channels, got {source.shape[1]}")
+        if self.stochastic:
+            with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+                torch.manual_seed(self.seed)
+                return network(source.to(self.device)).float().cpu()
+        return network(source.to(self.device)).float().cpu()
+
+    def picture(self, picture: Picture, to: str | None = None, size: int | None = None) -> Picture:
+        """Translate a decoded file; its alpha, colour profile and EXIF travel along.
+
+        Args:
+            picture: as read from a file.
+            to: target domain.
+            size: shorter side in pixels to resize the source to first; by default its own size is kept.
+        """
+        network = self.networks[self.direction(to)]
+        pixels = with_channels(picture.pixels, network.in_channels)
+        alpha = picture.alpha
+        if size is not None:
+            scale = size / min(pixels.shape[:2])
+            height, width = (max(round(side * scale), 1) for side in pixels.shape[:2])
+            pixels = resized(pixels, height, width)
+            alpha = None if alpha is None else resized(alpha[..., None], height, width)[..., 0]
+        translated = to_pixels(self.tensor(to_tensor(pixels)[None], to)[0])
+        return replace(picture, pixels=translated, alpha=alpha)
+
+    @overload
+    def __call__(self, image: Picturelike, to: str | None = None) -> Any: ...
+    @overload
+    def __call__(self, image: Sequence[Picturelike], to: str | None = None) -> list[Any]: ...
+    def __call__(self, image: Picturelike | Sequence[Picturelike], to: str | None = None) -> Any:
+        """Translate one image or a list, returning the kind that came.
+
+        Args:
+            image: a PIL image; a uint8 array [H, W] or [H, W, C]; or a float tensor [C, H, W] or [B, C, H, W] in
+                [-1, 1].
+            to: target domain; the main one by default.
+
+        Raises:
+            TypeError: for any other kind.
+        """
+        if isinstance(image, Image.Image):
+            pixels = np.asarray(image.convert("L" if image.mode in {"1", "L"} else "RGB"))
+            out = self(pixels, to)
+            return Image.fromarray(out)
+        if isinstance(image, np.ndarray):
+            if image.dtype != np.uint8 or image.ndim not in {2, 3}:
+                raise TypeError(f"expected a uint8 array [H, W] or [H, W, C], got {image.dtype} {list(image.shape)}")
+            pixels = image if image.ndim == 3 else image[..., None]  # noqa: PLR2004 (height, width, channels)
+            translated = self.picture(Picture(pixels, None, "", None, None, ""), to).pixels
+            return translated[..., 0] if translated.shape[2] == 1 else translated
+        if isinstance(image, Tensor):
+            batch = image if image.ndim == 4 else image[None]  # noqa: PLR2004 (a batch of images)
+            translated_batch = round_to_8_bits(self.tensor(batch, to))
+            return translated_batch if image.ndim == 4 else translated_batch[0]  # noqa: PLR2004
+        if isinstance(image, Sequence) and not isinstance(image, str):
+            return [self(one, to) for one in image]
+        raise TypeError(f"expected a PIL image, a NumPy array, a tensor or a list of them, got {type(image).__name__}")
+
+    def folder(self, source: str | Path, out: str | Path, to: str | None = None, size: int | None = None) -> FolderReport:
+        """Translate a file or every image below a folder; see :func:`img2img.translate.folder.translate_folder`."""
+        return translate_folder(lambda picture: self.picture(picture, to, size), Path(source), Path(out))
+
+
+def load(
+    path: str | Path,
+    device: str = "auto",
+    *,
+    weights: Weights | None = None,
+    stochastic: bool = False,
+    seed: int = 0,
+) -> Translator:
+    """Load a translator file or the translator of a run folder.
+
+    Args:
+        path: the file or folder.
+        device: auto, cuda, mps or cpu.
+        weights: ``ema`` or ``raw``; by default ema where the file has it.
+        stochastic: leave dropout on.
+        seed: of the dropout.
+
+    Raises:
+        ModelFileError: if it is missing, truncated, foreign, newer than this version, or a pickle.
+    """
+    file: TranslatorFile = load_translator(Path(path))
+    networks = {direction: file.generator(direction, weights) for direction in file.directions}
+    return Translator(networks, file.header, resolve_device(device), stochastic=stochastic, seed=seed)
