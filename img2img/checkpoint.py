@@ -62,7 +62,9 @@ class TranslatorFile:
         prefix = f"{direction}/{chosen}/"
         state = {name.removeprefix(prefix): tensor for name, tensor in self.tensors.items() if name.startswith(prefix)}
         if not state:
-            raise ModelFileError(f"the translator has no {chosen} weights for {direction}; it has {', '.join(available) or 'none'}")
+            raise ModelFileError(
+                f"the translator has no {chosen} weights for {direction}; it has {', '.join(available) or 'none'}"
+            )
         try:
             with torch.device("meta"):  # no weights are drawn only to be overwritten
                 network = factory(self.header["directions"][direction]["generator"], Generator)()
@@ -71,7 +73,7 @@ class TranslatorFile:
         except (ConfigError, KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"the translator's generator for {direction} cannot be built: {error}") from error
         assert isinstance(network, Generator)
-        return network.eval().requires_grad_(requires_grad=False)
+        return network.eval().requires_grad_(False)  # noqa: FBT003
 
 
 def header_of(
@@ -100,8 +102,18 @@ def header_of(
         "directions": {
             direction: {
                 "generator": descriptions[direction],
-                "input": {"name": direction.split(":")[0], "type": "image", "channels": generator.in_channels, "range": [0, 255]},
-                "output": {"name": direction.split(":")[1], "type": "image", "channels": generator.out_channels, "range": [0, 255]},
+                "input": {
+                    "name": direction.split(":")[0],
+                    "type": "image",
+                    "channels": generator.in_channels,
+                    "range": [0, 255],
+                },
+                "output": {
+                    "name": direction.split(":")[1],
+                    "type": "image",
+                    "channels": generator.out_channels,
+                    "range": [0, 255],
+                },
                 "scale": 1,
                 "size_multiple": generator.size_multiple,
                 "smallest_side": generator.smallest_side,
@@ -123,7 +135,10 @@ def _norm_policy(description: Mapping[str, Any]) -> str:
 
 def tensors_of(direction: str, generator: Generator, weights: Weights) -> dict[str, Tensor]:
     """Name a generator's tensors as they stand in the file."""
-    return {f"{direction}/{weights}/{name}": tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
+    return {
+        f"{direction}/{weights}/{name}": tensor.detach().cpu().contiguous()
+        for name, tensor in generator.state_dict().items()
+    }
 
 
 def save_translator(path: Path, file: TranslatorFile) -> None:
@@ -145,9 +160,15 @@ def load_translator(path: Path) -> TranslatorFile:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
         raise ModelFileError(f"{path}: truncated or damaged ({error})") from error
-    broken = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())]
+    broken = [
+        name
+        for name, tensor in tensors.items()
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())
+    ]
     if broken:
-        raise ModelFileError(f"{path}: {len(broken)} tensors hold NaN or infinity, first {broken[0]}; train again or use an older file")
+        raise ModelFileError(
+            f"{path}: {len(broken)} tensors hold NaN or infinity, first {broken[0]}; train again or use an older file"
+        )
     return TranslatorFile(header, tensors)
 
 
@@ -166,7 +187,9 @@ def _open_header(path: Path) -> tuple[Path, dict[str, Any]]:
     with path.open("rb") as file:
         start = file.read(16)
     if start[:2] == b"PK" or start[:1] == b"\x80":
-        raise ModelFileError(f"{path}: a pickle (PyTorch .pt, .pth or .ckpt), which could run code; expected a {FILE_NAME}")
+        raise ModelFileError(
+            f"{path}: a pickle (PyTorch .pt, .pth or .ckpt), which could run code; expected a {FILE_NAME}"
+        )
     try:
         with safe_open(str(path), framework="pt") as safe:
             metadata = safe.metadata() or {}
@@ -194,4 +217,6 @@ def _check(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], directio
         want = tuple(expected[name].shape) if name in expected else None
         have = tuple(given[name].shape) if name in given else None
         if want != have:
-            raise ModelFileError(f"{direction}: expected {name} of shape {want}, got {have}; the file is damaged or was edited")
+            raise ModelFileError(
+                f"{direction}: expected {name} of shape {want}, got {have}; the file is damaged or was edited"
+            )

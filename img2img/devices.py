@@ -50,5 +50,7 @@ def resolve_precision(name: PrecisionName, device: torch.device) -> Literal["fp3
 
 
 def _cpu_multiplies_bf16() -> bool:
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.11 cannot tell yet: fp32 there
+    capabilities: dict[str, object] = getattr(
+        torch.cpu, "get_capabilities", dict
+    )()  # torch 2.11 cannot tell yet: fp32 there
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

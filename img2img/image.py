@@ -18,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from img2img.errors import DataError
@@ -76,14 +76,12 @@ def round_to_8_bits(image: Tensor) -> Tensor:
 @contextlib.contextmanager
 def opened(source: Path | BinaryIO, name: str) -> Iterator[Image.Image]:
     """Open an image; every way in which that fails becomes a :class:`DataError` that names the file and the reason."""
+    if isinstance(source, Path) and source.exists() and not source.is_file():
+        raise DataError(f"{name}: expected an image file, got a folder, pipe, socket or device")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.simplefilter("ignore", UserWarning)  # remarks on metadata that does not concern the pixels
-            if isinstance(source, Path) and source.is_dir():
-                raise DataError(f"{name}: expected an image, got a folder")
-            if isinstance(source, Path) and source.exists() and not source.is_file():
-                raise DataError(f"{name}: expected an image file, got a pipe, socket or device")
             with Image.open(source, formats=FORMATS) as image:
                 yield image
     except DataError:
@@ -92,11 +90,21 @@ def opened(source: Path | BinaryIO, name: str) -> Iterator[Image.Image]:
         raise DataError(f"{name}: no such file") from error
     except PermissionError as error:
         raise DataError(f"{name}: no permission to read it") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise DataError(f"{name}: not an image in one of the formats {', '.join(FORMATS)}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(f"{name}: more than the {MAX_PIXELS / 1e6:.0f} megapixels that are read") from error
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError, MemoryError) as error:
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        IndexError,
+        KeyError,
+        TypeError,
+        OverflowError,
+        MemoryError,
+    ) as error:
         # decoders of damaged files raise all of these; struct.error and zlib.error are ValueError and OSError kin
         raise DataError(f"{name}: {_reason(error)}") from error
     except Exception as error:
@@ -128,7 +136,9 @@ def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
         upright = ImageOps.exif_transpose(image)
         exif.pop(0x0112, None)  # orientation: now in the pixels
         if upright.mode in {"F", "I"}:
-            raise DataError(f"{name}: {upright.mode} images (32 bits a value) have no known range; save it with 8 or 16 bits")
+            raise DataError(
+                f"{name}: {upright.mode} images (32 bits a value) have no known range; save it with 8 or 16 bits"
+            )
         if upright.mode.startswith("I;16"):
             grey = np.asarray(upright).astype(np.uint32)
             pixels = ((grey + 128) // 257).astype(np.uint8)[..., None]
@@ -182,7 +192,9 @@ def write_picture(path: Path, picture: Picture) -> None:
         raise DataError(f"{path.name}: expected a name that ends in one of {', '.join(sorted(SUFFIXES))}")
     limit = _SIDE_LIMITS.get(file_format)
     if limit and max(picture.pixels.shape[:2]) > limit:
-        raise DataError(f"{path.name}: {file_format} holds at most {limit} px a side, the image has {picture.pixels.shape}")
+        raise DataError(
+            f"{path.name}: {file_format} holds at most {limit} px a side, the image has {picture.pixels.shape}"
+        )
     grey = picture.pixels.shape[2] == 1
     image = Image.fromarray(picture.pixels[..., 0] if grey else picture.pixels)
     if picture.alpha is not None:

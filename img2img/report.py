@@ -11,7 +11,8 @@ _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-table { border-collapse: collapse; } td, th { padding: .25rem .7rem; text-align: left; border-bottom: 1px solid var(--line); }
+table { border-collapse: collapse; }
+td, th { padding: .25rem .7rem; text-align: left; border-bottom: 1px solid var(--line); }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 .grid { display: grid; gap: .8rem; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); }
 figure { margin: 0; padding: .5rem; background: var(--soft); border-radius: 8px; }
@@ -75,9 +76,8 @@ def figures(items: Sequence[tuple[Sequence[tuple[str, str]], str]]) -> str:
     for images, caption in items:
         labels = "".join(f"<span>{escape(label)}</span>" for label, _ in images)
         pictures = "".join(f'<img loading="lazy" alt="{escape(label)}" src="{escape(src)}">' for label, src in images)
-        out.append(
-            f'<figure><div class="row">{pictures}</div><div class="row">{labels}</div><figcaption>{escape(caption)}</figcaption></figure>'
-        )
+        rows = f'<div class="row">{pictures}</div><div class="row">{labels}</div>'
+        out.append(f"<figure>{rows}<figcaption>{escape(caption)}</figcaption></figure>")
     return f'<div class="grid">{"".join(out)}</div>'
 
 
@@ -101,7 +101,7 @@ def curves(series: Mapping[str, Sequence[tuple[float, float]]], x_label: str) ->
     if not points:
         return paragraph("No values yet.")
     low_x, high_x = min(x for x, _ in points), max(x for x, _ in points)
-    low_y, high_y = min(0.0, min(y for _, y in points)), max(y for _, y in points)
+    low_y, high_y = min(0.0, *(y for _, y in points)), max(y for _, y in points)
     span_x, span_y = (high_x - low_x) or 1.0, (high_y - low_y) or 1.0
 
     def place(x: float, y: float) -> str:
@@ -115,13 +115,19 @@ def curves(series: Mapping[str, Sequence[tuple[float, float]]], x_label: str) ->
         path = " ".join(place(x, y) for x, y in line)
         drawn.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.5" points="{path}"/>')
         legend.append(f'<tspan fill="{colour}" dx="12">{escape(name)}</tspan>')
+    bottom = _HEIGHT - 12
     axes = (
-        f'<text x="{_MARGIN}" y="{_HEIGHT - 12}" font-size="11" fill="currentColor">{low_x:,.0f}</text>'
-        f'<text x="{_WIDTH - _MARGIN}" y="{_HEIGHT - 12}" font-size="11" text-anchor="end" fill="currentColor">{high_x:,.0f} {escape(x_label)}</text>'
-        f'<text x="4" y="{_MARGIN}" font-size="11" fill="currentColor">{high_y:.3g}</text>'
-        f'<text x="4" y="{_HEIGHT - _MARGIN}" font-size="11" fill="currentColor">{low_y:.3g}</text>'
+        _label(_MARGIN, bottom, f"{low_x:,.0f}")
+        + _label(_WIDTH - _MARGIN, bottom, f"{high_x:,.0f} {x_label}", "end")
+        + _label(4, _MARGIN, f"{high_y:.3g}")
+        + _label(4, _HEIGHT - _MARGIN, f"{low_y:.3g}")
     )
-    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}">{"".join(drawn)}{axes}<text x="{_MARGIN}" y="18" font-size="12">{"".join(legend)}</text></svg>'
+    names = f'<text x="{_MARGIN}" y="18" font-size="12">{"".join(legend)}</text>'
+    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}">{"".join(drawn)}{axes}{names}</svg>'
+
+
+def _label(x: int, y: int, text: str, anchor: str = "start") -> str:
+    return f'<text x="{x}" y="{y}" font-size="11" text-anchor="{anchor}" fill="currentColor">{escape(text)}</text>'
 
 
 def smoothed(points: Sequence[tuple[float, float]], keep: int = 200) -> list[tuple[float, float]]:
@@ -129,6 +135,4 @@ def smoothed(points: Sequence[tuple[float, float]], keep: int = 200) -> list[tup
     if len(points) <= keep:
         return list(points)
     bounds = [round(i * len(points) / keep) for i in range(keep + 1)]
-    return [
-        (points[(a + b) // 2][0], sum(y for _, y in points[a:b]) / (b - a)) for a, b in pairwise(bounds) if b > a
-    ]
+    return [(points[(a + b) // 2][0], sum(y for _, y in points[a:b]) / (b - a)) for a, b in pairwise(bounds) if b > a]

@@ -7,8 +7,9 @@ from math import cos, pi
 from typing import Literal
 
 DecayName = Literal["epochs", "linear", "cosine", "constant"]
-"""``epochs``: the published linear decay, once an epoch, off by one as in the PyTorch ports (see :meth:`Schedule.factor`).
-``linear``: the same line without steps, reaching 0 at the very end. ``cosine``: half a cosine to 0. ``constant``: none."""
+"""``epochs``: the published linear decay, once an epoch, off by one as in the PyTorch ports
+(see :meth:`Schedule.factor`). ``linear``: the same line without steps, reaching 0 at the very end. ``cosine``: half a
+cosine to 0. ``constant``: none."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class Length:
         """Refuse a length with two owners, none, or nothing in it."""
         given = [value for value in (self.images, self.seconds) if value is not None]
         if len(given) != 1 or given[0] <= 0:
-            raise ValueError(f"expected one positive length, images or seconds; got {self.images} images, {self.seconds} s")
+            raise ValueError(
+                f"expected one positive length, images or seconds; got {self.images} images, {self.seconds} s"
+            )
 
     def progress(self, images: int, seconds: float) -> float:
         """Return the share done, from 0 to 1."""
@@ -86,6 +89,5 @@ class Schedule:
 
 
 def _half_cosine(left: float) -> float:
-
 
     return 0.5 - 0.5 * cos(pi * left)

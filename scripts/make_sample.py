@@ -2,9 +2,9 @@
 
 Usage: python scripts/make_sample.py SOURCE [OUT]
 
-SOURCE has ``line/`` and ``flat/`` with equal names and the lists ``train.txt`` and ``test.txt``. Test drawings that
-look like a training drawing are left out, as are copies within the training drawings; what remains is thinned by a
-fixed seed until the whole stays below 4 MB. Images become palette PNGs (16 greys, 64 colours).
+SOURCE has ``line/`` and ``flat/`` with equal names and the lists ``train.txt`` and ``val.txt``. Validation drawings
+that look like a training drawing are left out, as are copies within the training drawings; what remains is thinned by
+a fixed seed until the whole stays below 4 MB. Images become palette PNGs (16 greys, 64 colours).
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ def packed(path: Path, domain: str) -> bytes:
 
 def main(source: Path, out: Path) -> None:
     """Write the sample and print what went into it."""
-    train, test = ([n for n in (source / f"{s}.txt").read_text().split("\n") if n] for s in ("train", "test"))
-    names = train + test
+    train, val = ([n for n in (source / f"{s}.txt").read_text().split("\n") if n] for s in ("train", "val"))
+    names = train + val
     groups = copies(tuple(Source(source / "line" / name, "whole", name) for name in names))
     of_train = set(groups[: len(train)])
-    test = [name for name, group in zip(test, groups[len(train) :], strict=True) if group not in of_train]
+    val = [name for name, group in zip(val, groups[len(train) :], strict=True) if group not in of_train]
     first = {group: name for name, group in reversed(list(zip(train, groups[: len(train)], strict=True)))}
     train = sorted(first.values())
     random.Random(0).shuffle(train)  # noqa: S311 (thinning, no secret)
-    for split in ("train", "test"):
+    for split in ("train", "val"):
         shutil.rmtree(out / split, ignore_errors=True)
     total = 0
-    kept = {"train": 0, "test": 0}
-    for split, wanted in (("test", test), ("train", train)):
+    kept = {"train": 0, "val": 0}
+    for split, wanted in (("val", val), ("train", train)):
         for name in wanted:
             files = {domain: packed(source / domain / name, domain) for domain in COLOURS}
             size = sum(len(data) for data in files.values())
@@ -62,7 +62,8 @@ def main(source: Path, out: Path) -> None:
                 path.write_bytes(data)
             total += size
             kept[split] += 1
-    print(f"{kept['train']} training and {kept['test']} test pairs, {total:,} bytes (of {len(train)} and {len(test)} distinct)")
+    distinct = f"of {len(train)} and {len(val)} distinct"
+    print(f"{kept['train']} training and {kept['val']} validation pairs ({distinct}), {total:,} bytes")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 
 
-def _version(value: bool) -> None:  # noqa: FBT001 (typer calls it so)
+def _version(value: bool) -> None:
     if value:
         typer.echo(f"img2img {__version__}")
         raise typer.Exit
@@ -33,7 +33,9 @@ def _version(value: bool) -> None:  # noqa: FBT001 (typer calls it so)
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     del version
 
@@ -63,10 +65,19 @@ def main() -> None:
         _say_error(str(error))
         sys.exit(1)
     except OSError as error:
-        if debug or error.errno not in {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EPERM, errno.EDQUOT, errno.ENOTDIR}:
+        if debug or error.errno not in {
+            errno.ENOSPC,
+            errno.EACCES,
+            errno.EROFS,
+            errno.EPERM,
+            errno.EDQUOT,
+            errno.ENOTDIR,
+        }:
             raise
         where = f" ({error.filename})" if error.filename else ""
-        _say_error(f"{os.strerror(error.errno or 0)}{where}: nothing was half written; free some space or choose another place")
+        _say_error(
+            f"{os.strerror(error.errno or 0)}{where}: nothing was half written; free some space or choose another place"
+        )
         sys.exit(1)
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)

@@ -32,4 +32,6 @@ def start(runs: Annotated[int, typer.Option(min=1, help="Counted runs of each.")
             began = time.perf_counter()
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 (our own interpreter)
             seconds.append(time.perf_counter() - began)
-        typer.echo(f"{name:16} {statistics.median(seconds[1:]):.3f} s (median of {runs}, largest {max(seconds[1:]):.3f} s)")
+        typer.echo(
+            f"{name:16} {statistics.median(seconds[1:]):.3f} s (median of {runs}, largest {max(seconds[1:]):.3f} s)"
+        )

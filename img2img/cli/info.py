@@ -29,7 +29,9 @@ def info(
     lines = [f"img2img translator, format {header['format']}, written by version {header['version']}"]
     for name, direction in header["directions"].items():
         network = direction["generator"]
-        options = ", ".join(f"{k}={v}" for k, v in network["init_args"].items() if k not in {"in_channels", "out_channels"})
+        options = ", ".join(
+            f"{k}={v}" for k, v in network["init_args"].items() if k not in {"in_channels", "out_channels"}
+        )
         count = sum(t.numel() for key, t in file.tensors.items() if key.startswith(f"{name}/raw/"))
         weights = " and ".join(w for w in ("ema", "raw") if any(key.startswith(f"{name}/{w}/") for key in file.tensors))
         lines += [
@@ -44,7 +46,8 @@ def info(
     if p:
         lines.append(f"preprocessing   {p['resize']} to {_size(p['load_size'])}, crops of {_size(p['size'])} px")
     if t:
-        lines.append(f"training        {t['method']}, {t['images']:,} images, {t['seconds'] / 60:.1f} minutes, {t['training_images']} training images")
+        minutes = f"{t['seconds'] / 60:.1f} minutes"
+        lines.append(f"training        {t['method']}, {t['images']:,} images of {t['training_images']}, {minutes}")
         lines += [f"                {name.replace('/', ' ')} {value:.4f}" for name, value in t["scores"].items()]
     typer.echo("\n".join(lines))
 

@@ -13,15 +13,24 @@ _RESEARCH = "For researchers: any option as --model.x, --data.x or --training.x,
 
 def train(
     ctx: typer.Context,
-    out: Annotated[Path, typer.Option("--out", help="Run folder; the same command again continues the run.", rich_help_panel=_PEOPLE)],
-    method: Annotated[str | None, typer.Option(help="pix2pix (pairs) or cyclegan (two unrelated sets).", rich_help_panel=_PEOPLE)] = None,
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="Run folder; the same command again continues the run.", rich_help_panel=_PEOPLE),
+    ],
+    method: Annotated[
+        str | None, typer.Option(help="pix2pix (pairs) or cyclegan (two unrelated sets).", rich_help_panel=_PEOPLE)
+    ] = None,
     data: Annotated[
-        list[Path] | None, typer.Option("--data", help="Data folder; or twice, one folder per domain.", rich_help_panel=_PEOPLE)
+        list[Path] | None,
+        typer.Option("--data", help="Data folder; or twice, one folder per domain.", rich_help_panel=_PEOPLE),
     ] = None,
     domains: Annotated[
-        tuple[str, str] | None, typer.Option(help="Names of the two domains: A B, left right, or two folders.", rich_help_panel=_PEOPLE)
+        tuple[str, str] | None,
+        typer.Option(help="Names of the two domains: A B, left right, or two folders.", rich_help_panel=_PEOPLE),
     ] = None,
-    to: Annotated[str | None, typer.Option(help="Domain to translate into; the second by default.", rich_help_panel=_PEOPLE)] = None,
+    to: Annotated[
+        str | None, typer.Option(help="Domain to translate into; the second by default.", rich_help_panel=_PEOPLE)
+    ] = None,
     epochs: Annotated[float | None, typer.Option(help="Length in epochs.", rich_help_panel=_PEOPLE)] = None,
     images: Annotated[int | None, typer.Option(help="Length in images.", rich_help_panel=_PEOPLE)] = None,
     minutes: Annotated[float | None, typer.Option(help="Length in minutes.", rich_help_panel=_PEOPLE)] = None,
@@ -31,18 +40,30 @@ def train(
     device: Annotated[str | None, typer.Option(help="auto, cuda, mps or cpu.", rich_help_panel=_PEOPLE)] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.", rich_help_panel=_PEOPLE)] = None,
     workers: Annotated[int | None, typer.Option(help="Loader processes.", rich_help_panel=_PEOPLE)] = None,
-    wandb: Annotated[str | None, typer.Option(help="Weights & Biases: online, offline or off.", rich_help_panel=_PEOPLE)] = None,
-    init_from: Annotated[Path | None, typer.Option(help="Start from another translator's weights.", rich_help_panel=_PEOPLE)] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse faults in the data instead of warning.", rich_help_panel=_PEOPLE)] = False,
+    wandb: Annotated[
+        str | None, typer.Option(help="Weights & Biases: online, offline or off.", rich_help_panel=_PEOPLE)
+    ] = None,
+    init_from: Annotated[
+        Path | None, typer.Option(help="Start from another translator's weights.", rich_help_panel=_PEOPLE)
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse faults in the data instead of warning.", rich_help_panel=_PEOPLE)
+    ] = False,
     allow_orphans: Annotated[
         bool, typer.Option("--allow-orphans", help="Leave out images without a partner.", rich_help_panel=_PEOPLE)
     ] = False,
     override: Annotated[
-        bool, typer.Option("--override", help="Continue a run with other options than it was started with.", rich_help_panel=_PEOPLE)
+        bool,
+        typer.Option(
+            "--override", help="Continue a run with other options than it was started with.", rich_help_panel=_PEOPLE
+        ),
     ] = False,
-    recipe: Annotated[str, typer.Option(help="default, or faithful: the published settings.", rich_help_panel=_PEOPLE)] = "default",
+    recipe: Annotated[
+        str, typer.Option(help="default, or faithful: the published settings.", rich_help_panel=_PEOPLE)
+    ] = "default",
     config: Annotated[
-        list[Path] | None, typer.Option("-c", "--config", help="YAML config; later ones win.", rich_help_panel=_RESEARCH)
+        list[Path] | None,
+        typer.Option("-c", "--config", help="YAML config; later ones win.", rich_help_panel=_RESEARCH),
     ] = None,
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the resolved config and stop.", rich_help_panel=_RESEARCH)
@@ -59,7 +80,7 @@ def train(
 
     img2img train --method cyclegan --data horse2zebra/ --domains horse zebra --out runs/h2z
 
-    img2img train -c configs/cyclegan.yaml -c configs/datasets/horse2zebra.yaml --data horse2zebra/ --model.cycle_weight 5 --out runs/c5
+    img2img train -c cyclegan.yaml --data horse2zebra/ --model.cycle_weight 5 --out runs/c5
     """
     from img2img.errors import ConfigError
     from img2img.shipped import recipe_file
@@ -95,7 +116,9 @@ def train(
         words.append(f"--data.domains=[{', '.join(map(_quoted, domains))}]")
     if any(flags[length] is not None for length in ("training.epochs", "training.images", "training.minutes")):
         # a length on the command line replaces the config's, whichever of the three that is
-        words += [f"--training.{name}=null" for name in ("epochs", "images", "minutes") if flags[f"training.{name}"] is None]
+        words += [
+            f"--training.{name}=null" for name in ("epochs", "images", "minutes") if flags[f"training.{name}"] is None
+        ]
     words += [f"--{key}={value}" for key, value in flags.items() if value is not None]
     _run([*words, *ctx.args], out, print_config=print_config, override=override)
 
@@ -116,10 +139,17 @@ def _run(words: list[str], out: Path, *, print_config: bool, override: bool) -> 
     console = Console()
     outcome = run_training(resolved, out, console, override=override)
     if outcome.stopped_by is not None:
-        console.print(f"stopped by {outcome.stopped_by.name} after {outcome.images:,} images; everything is saved", highlight=False)
+        console.print(
+            f"stopped by {outcome.stopped_by.name} after {outcome.images:,} images; everything is saved",
+            highlight=False,
+        )
         console.print("the same command continues it", highlight=False)
         sys.exit(128 + outcome.stopped_by)
-    console.print(f"\ntranslator: {out / 'translator.safetensors'}\nreport:     {out / 'report.html'}", highlight=False, soft_wrap=True)
+    console.print(
+        f"\ntranslator: {out / 'translator.safetensors'}\nreport:     {out / 'report.html'}",
+        highlight=False,
+        soft_wrap=True,
+    )
     console.print(f"translate:  img2img translate {out} IN OUT", highlight=False, soft_wrap=True)
 
 

@@ -15,13 +15,17 @@ def translate(
     model: Annotated[Path, typer.Argument(help="Translator file or run folder.", metavar="MODEL")],
     source: Annotated[Path, typer.Argument(help="Image, or folder with images at any depth.", metavar="IN")],
     out: Annotated[Path, typer.Argument(help="Folder (or for one image, a file) to write.", metavar="OUT")],
-    to: Annotated[str | None, typer.Option(help="Domain to translate into, where the translator knows both ways.")] = None,
+    to: Annotated[
+        str | None, typer.Option(help="Domain to translate into, where the translator knows both ways.")
+    ] = None,
     size: Annotated[
         int | None, typer.Option(min=1, help="Resize the shorter side to this first; by default the size is kept.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
     weights: Annotated[str | None, typer.Option(help="ema (averaged, the default) or raw.")] = None,
-    stochastic: Annotated[bool, typer.Option("--stochastic", help="Leave dropout on, as in the pix2pix paper.")] = False,
+    stochastic: Annotated[
+        bool, typer.Option("--stochastic", help="Leave dropout on, as in the pix2pix paper.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of --stochastic.")] = 0,
 ) -> None:
     """Translate an image or every image of a folder: same names, same folders, same sizes.
@@ -49,7 +53,11 @@ def translate(
     direction = translator.direction(to)
     console.print(
         f"{len(jobs)} images, {direction.replace(':', ' -> ')}, on {translator.device.type}"
-        + (f" (other directions: {', '.join(d for d in translator.directions if d != direction)})" if len(translator.directions) > 1 else ""),
+        + (
+            f" (other directions: {', '.join(d for d in translator.directions if d != direction)})"
+            if len(translator.directions) > 1
+            else ""
+        ),
         highlight=False,
         soft_wrap=True,
     )
@@ -64,11 +72,16 @@ def translate(
         console.print(f"failed: {name}: {reason}", style="red", highlight=False, soft_wrap=True, markup=False)
     for reason in sorted(set(report.notes.values())):
         names = [name for name, note in report.notes.items() if note == reason]
-        console.print(f"note: {reason}: {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else ""), highlight=False, markup=False)
+        console.print(
+            f"note: {reason}: {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else ""),
+            highlight=False,
+            markup=False,
+        )
     others = f", {report.others} other files left alone" if report.others else ""
     rate = len(report.translated) / report.seconds if report.seconds else 0.0
     console.print(
-        f"{len(report.translated)} translated, {len(report.failed)} failed{others}, {report.seconds:.1f} s ({rate:.1f} images/s): {out}",
+        f"{len(report.translated)} translated, {len(report.failed)} failed{others}, "
+        f"{report.seconds:.1f} s ({rate:.1f} images/s): {out}",
         highlight=False,
         soft_wrap=True,
     )

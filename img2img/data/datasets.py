@@ -55,15 +55,17 @@ class PairedDataset(Dataset[Item]):
         strict: raise instead of passing over.
     """
 
-    def __init__(self, split: Split, channels: tuple[int, int], transforms: Transforms, seed: int, *, strict: bool) -> None:
+    def __init__(
+        self, split: Split, channels: tuple[int, int], transforms: Transforms, seed: int, *, strict: bool
+    ) -> None:
         self.split, self.channels, self.transforms, self.seed, self.strict = split, channels, transforms, seed, strict
 
     def __len__(self) -> int:
         return len(self.split.a)
 
     def __getitem__(self, position: Position) -> Item:
-        """Return the sample of (epoch, index)."""
-        draw = mix(self.seed, position.epoch, position.index)
+        """Return the sample of (epoch, sample)."""
+        draw = mix(self.seed, position.epoch, position.sample)
 
         def read(index: int) -> Item:
             a, b = self.split.a[index], self.split.b[index]
@@ -71,7 +73,7 @@ class PairedDataset(Dataset[Item]):
             sample_a, sample_b = self.transforms.paired(pixels_a, pixels_b, a.name, draw)
             return Item(sample_a.image, sample_b.image, a.name, b.name, sample_a.notes + sample_b.notes)
 
-        return _first_readable(read, position.index, len(self), strict=self.strict)
+        return _first_readable(read, position.sample, len(self), strict=self.strict)
 
 
 class UnpairedDataset(Dataset[Item]):
@@ -88,16 +90,18 @@ class UnpairedDataset(Dataset[Item]):
         strict: raise instead of passing over an unreadable image.
     """
 
-    def __init__(self, split: Split, channels: tuple[int, int], transforms: Transforms, seed: int, *, strict: bool) -> None:
+    def __init__(
+        self, split: Split, channels: tuple[int, int], transforms: Transforms, seed: int, *, strict: bool
+    ) -> None:
         self.split, self.channels, self.transforms, self.seed, self.strict = split, channels, transforms, seed, strict
 
     def __len__(self) -> int:
         return max(len(self.split.a), len(self.split.b))
 
     def __getitem__(self, position: Position) -> Item:
-        """Return the sample of (epoch, index)."""
-        draw_a = mix(self.seed, position.epoch, 2 * position.index)
-        draw_b = mix(self.seed, position.epoch, 2 * position.index + 1)
+        """Return the sample of (epoch, sample)."""
+        draw_a = mix(self.seed, position.epoch, 2 * position.sample)
+        draw_b = mix(self.seed, position.epoch, 2 * position.sample + 1)
 
         def read_a(index: int) -> tuple[Tensor, str, list[str]]:
             source = self.split.a[index]
@@ -110,7 +114,7 @@ class UnpairedDataset(Dataset[Item]):
             return image, source.name, notes
 
         num_a, num_b = len(self.split.a), len(self.split.b)
-        a, name_a, notes_a = _first_readable(read_a, position.index % num_a, num_a, strict=self.strict)
+        a, name_a, notes_a = _first_readable(read_a, position.sample % num_a, num_a, strict=self.strict)
         b, name_b, notes_b = _first_readable(read_b, draw_b % num_b, num_b, strict=self.strict)
         return Item(a, b, name_a, name_b, notes_a + notes_b)
 

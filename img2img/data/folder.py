@@ -17,7 +17,11 @@ LAYOUTS = """one of these layouts
   DIR/line/ DIR/colour/ (two folders, any names), also inside DIR/train/, DIR/val/, DIR/test/
   two folders: --data line/ --data colour/"""
 
-_SPLIT_NAMES = {"train": ("train", "training"), "validation": ("val", "valid", "validation"), "test": ("test", "testing")}
+_SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "validation": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
 _SHOWN_NAMES = 5
 
 Half = Literal["whole", "left", "right"]
@@ -110,7 +114,9 @@ def find_layout(
     train = checked["train"]
     for name, images in zip(names, (train.a, train.b), strict=True):
         if len(images) < 2:  # noqa: PLR2004 (one to train on, one to validate on)
-            raise DataError(f"expected at least two training images of domain {name}, got {len(images)}: {_names(images)}")
+            raise DataError(
+                f"expected at least two training images of domain {name}, got {len(images)}: {_names(images)}"
+            )
     layout = Layout(kind, names, train, checked.get("validation"), checked.get("test"))
     if to is None or to == names[1]:
         return layout
@@ -146,15 +152,21 @@ def _recognise(roots: list[Path], domains: Sequence[str] | None) -> tuple[str, t
 
     by_split = {s: folders[n] for s, ns in _SPLIT_NAMES.items() for n in ns if n in folders}
     if "train" in by_split:
-        if (names := _domain_folders(by_split["train"], domains)) is not None:
+        if (found := _domain_folders(by_split["train"], domains)) is not None:
+            names = found
             splits = {
                 split: Split(_whole(folder / names[0]), _whole(folder / names[1]))
                 for split, folder in by_split.items()
                 if (folder / names[0]).is_dir() and (folder / names[1]).is_dir()
             }
             return "folders per split and domain", names, splits
-        return "side by side", ("A", "B"), {split: _halves(folder) for split, folder in by_split.items() if list_images(folder)}
-    if (names := _domain_folders(root, domains)) is not None:
+        return (
+            "side by side",
+            ("A", "B"),
+            {split: _halves(folder) for split, folder in by_split.items() if list_images(folder)},
+        )
+    if (found := _domain_folders(root, domains)) is not None:
+        names = found
         return "two folders", names, {"train": Split(_whole(folders[names[0]]), _whole(folders[names[1]]))}
     if any(path.suffix.lower() in SUFFIXES for path in root.iterdir()):
         return "side by side", ("A", "B"), {"train": _halves(root)}
@@ -201,7 +213,9 @@ def _pair(split: Split, names: tuple[str, str], *, allow_orphans: bool) -> Split
         for source in sources:
             stem = source.name.removesuffix(Path(source.name).suffix)
             if stem in stems:
-                raise DataError(f"domain {domain}: {stems[stem].name} and {source.name} have the same stem; rename one of them")
+                raise DataError(
+                    f"domain {domain}: {stems[stem].name} and {source.name} have the same stem; rename one of them"
+                )
             stems[stem] = source
         by_stem.append(stems)
     a, b = by_stem

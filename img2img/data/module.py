@@ -75,9 +75,15 @@ class ImageData(Configured, LightningDataModule):
     ) -> None:
         super().__init__()
         height, width = _sides("size", size)
-        load = (round(height * _LOAD_FACTOR), round(width * _LOAD_FACTOR)) if load_size is None else _sides("load_size", load_size)
+        load = (
+            (round(height * _LOAD_FACTOR), round(width * _LOAD_FACTOR))
+            if load_size is None
+            else _sides("load_size", load_size)
+        )
         if resize != "none" and (load[0] < height or load[1] < width):
-            raise ValueError(f"load_size {load[0]}x{load[1]} is below size {height}x{width}: a crop must fit into what it is cut from")
+            raise ValueError(
+                f"load_size {load[0]}x{load[1]} is below size {height}x{width}: a crop must fit into its image"
+            )
         for name, value in (("photometric", photometric), ("hold_out", hold_out)):
             if not 0 <= value <= 1:
                 raise ValueError(f"{name}: expected a share from 0 to 1, got {value}")
@@ -111,7 +117,9 @@ class ImageData(Configured, LightningDataModule):
         del stage
         if self.layout is not None:
             return
-        layout = find_layout(self.roots, paired=self.paired, domains=self.domain_names, to=self.to, allow_orphans=self.allow_orphans)
+        layout = find_layout(
+            self.roots, paired=self.paired, domains=self.domain_names, to=self.to, allow_orphans=self.allow_orphans
+        )
         if layout.validation is None:
             train, validation = hold_out(layout.train, self.share, self.seed, paired=self.paired)
             self.held_out = len(validation.a)
@@ -163,7 +171,9 @@ class ImageData(Configured, LightningDataModule):
                 if pixels.min() == pixels.max():
                     raise DataError(f"{source.name}: every pixel is the same (--strict)")
                 if self.preprocessing.resize == "none" and (pixels.shape[0] < height or pixels.shape[1] < width):
-                    raise DataError(f"{source.name}: {pixels.shape[1]}x{pixels.shape[0]} px is below the crop (--strict)")
+                    raise DataError(
+                        f"{source.name}: {pixels.shape[1]}x{pixels.shape[0]} px is below the crop (--strict)"
+                    )
 
 
 def _sides(name: str, size: int | Sequence[int]) -> tuple[int, int]:

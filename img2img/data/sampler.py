@@ -14,7 +14,7 @@ class Position(NamedTuple):
     """What a training dataset is indexed with: every draw of a sample follows from it and the seed."""
 
     epoch: int
-    index: int
+    sample: int
 
 
 class EpochSampler(DistributedSampler[Position]):
@@ -30,7 +30,7 @@ class EpochSampler(DistributedSampler[Position]):
         num_ranks: processes that share the epoch; each gets the same number of samples.
     """
 
-    def __init__(self, length: int, seed: int, rank: int = 0, num_ranks: int = 1) -> None:  # noqa: D107
+    def __init__(self, length: int, seed: int, rank: int = 0, num_ranks: int = 1) -> None:
         self.length, self.seed, self.rank, self.num_replicas = length, seed, rank, num_ranks
         self.epoch = 0
         self.skip = 0
@@ -42,12 +42,12 @@ class EpochSampler(DistributedSampler[Position]):
     def __len__(self) -> int:
         return self.length // self.num_replicas or 1
 
-    def __iter__(self) -> Iterator[Position]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Position]:
         generator = torch.Generator().manual_seed(mix(self.seed, self.epoch, 0))
         order = torch.randperm(self.length, generator=generator).tolist()
         order *= -(-self.num_replicas // self.length)  # fewer samples than ranks: deal some twice
         mine = order[self.rank : len(self) * self.num_replicas : self.num_replicas]
-        return iter([Position(self.epoch, index) for index in mine[self.skip :]])
+        return iter([Position(self.epoch, sample) for sample in mine[self.skip :]])
 
 
 class SeekableLoader(DataLoader[Any]):

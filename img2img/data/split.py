@@ -112,7 +112,11 @@ def _thumbnail(source: Source) -> NDArray[np.uint8] | None:
             image.draft("L", (4 * _THUMBNAIL_PX, 4 * _THUMBNAIL_PX))  # JPEG decodes small at a fraction of the cost
             flat = image.convert("RGBA").convert("L") if image.has_transparency_data else image.convert("L")
             width, height = flat.size
-            boxes = {"whole": (0, 0, width, height), "left": (0, 0, width // 2, height), "right": (width // 2, 0, width, height)}
+            boxes = {
+                "whole": (0, 0, width, height),
+                "left": (0, 0, width // 2, height),
+                "right": (width // 2, 0, width, height),
+            }
             small = flat.resize((_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.BOX, box=boxes[source.half])
             return np.asarray(small)
     except DataError:

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from img2img.data.folder import Source
 from img2img.errors import DataError
-from img2img.image import Pixels, Picture, read_picture, to_tensor, with_channels
+from img2img.image import Picture, Pixels, read_picture, to_tensor, with_channels
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would ask a server for a newer version
-import albumentations as A  # noqa: E402, N812
+import albumentations as A
 
 ResizeName = Literal["short-side", "stretch", "none"]
 """``short-side``: the shorter side becomes the load size, aspect kept. ``stretch``: both sides become the load size, as
@@ -98,7 +98,9 @@ class Transforms:
         self.preprocessing = p = preprocessing
         height, width = p.size
         geometry = [
-            A.PadIfNeeded(height, width, border_mode=4),  # 4: cv2.BORDER_REFLECT_101, a mirror that leaves the edge single
+            A.PadIfNeeded(
+                height, width, border_mode=4
+            ),  # 4: cv2.BORDER_REFLECT_101, a mirror that leaves the edge single
             A.RandomCrop(height, width),
             *([A.HorizontalFlip(p=0.5)] if p.flip else []),
         ]
@@ -106,7 +108,17 @@ class Transforms:
         s = p.photometric
         self._photometric = {
             1: A.Compose([A.RandomBrightnessContrast(0.4 * s, 0.4 * s, p=1)]),
-            3: A.Compose([A.ColorJitter((1 - 0.4 * s, 1 + 0.4 * s), (1 - 0.4 * s, 1 + 0.4 * s), (1 - 0.4 * s, 1 + 0.4 * s), (-0.1 * s, 0.1 * s), p=1)]),
+            3: A.Compose(
+                [
+                    A.ColorJitter(
+                        (1 - 0.4 * s, 1 + 0.4 * s),
+                        (1 - 0.4 * s, 1 + 0.4 * s),
+                        (1 - 0.4 * s, 1 + 0.4 * s),
+                        (-0.1 * s, 0.1 * s),
+                        p=1,
+                    )
+                ]
+            ),
         }
 
     def paired(self, a: Pixels, b: Pixels, name: str, seed: int) -> tuple[Sample, Sample]:

@@ -106,11 +106,16 @@ class Wasserstein(AdversarialLoss):
         return -logits.mean()
 
     def discriminator(self, real: list[Tensor], fake: list[Tensor]) -> Tensor:
-        """mean D(G) - mean D(x)."""
+        """Mean D(G) - mean D(x)."""
         return 2 * super().discriminator(real, fake)
 
 
 def adversarial_loss(name: AdversarialName) -> AdversarialLoss:
     """Return the loss of a name."""
-    losses: dict[AdversarialName, type[AdversarialLoss]] = {"bce": BCE, "lsgan": LSGAN, "hinge": Hinge, "wgan-gp": Wasserstein}
+    losses: dict[AdversarialName, type[AdversarialLoss]] = {
+        "bce": BCE,
+        "lsgan": LSGAN,
+        "hinge": Hinge,
+        "wgan-gp": Wasserstein,
+    }
     return losses[name]()

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 
-def gradient_penalty(judge: Callable[[Tensor], list[Tensor]], real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
+def gradient_penalty(
+    judge: Callable[[Tensor], list[Tensor]], real: Tensor, fake: Tensor, generator: torch.Generator
+) -> Tensor:
     """Pull the critic's slope between real and fake images towards 1.
 
     mean over images of (||d mean_patches D(x_hat) / d x_hat||_2 - 1)^2 with x_hat = u x + (1 - u) G, one u ~ U(0, 1)
@@ -27,7 +29,7 @@ def gradient_penalty(judge: Callable[[Tensor], list[Tensor]], real: Tensor, fake
     """
     weight = torch.rand(len(real), 1, 1, 1, generator=generator).to(real)
     with torch.autocast(real.device.type, enabled=False):
-        between = torch.lerp(fake.detach().float(), real.detach().float(), weight.float()).requires_grad_(requires_grad=True)
+        between = torch.lerp(fake.detach().float(), real.detach().float(), weight.float()).requires_grad_()
         maps = judge(between)
         value = sum((logits.flatten(1).mean(1) for logits in maps), start=between.new_zeros(len(real))) / len(maps)
         (slope,) = torch.autograd.grad(value.sum(), between, create_graph=True)

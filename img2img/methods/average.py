@@ -26,7 +26,7 @@ class Average:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self.network = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)  # noqa: FBT003
 
     @torch.no_grad()
     def update(self, network: nn.Module, images_seen: int, batch_images: int) -> None:
@@ -41,6 +41,6 @@ class Average:
         beta = 0.5 ** (batch_images / half_life) if half_life else 0.0
         mine: list[Tensor] = list(self.network.parameters())
         theirs: list[Tensor] = [parameter.detach() for parameter in network.parameters()]
-        torch._foreach_lerp_(mine, theirs, 1 - beta)  # noqa: SLF001 (what torch's own averaging calls)
+        torch._foreach_lerp_(mine, theirs, 1 - beta)
         for kept, buffer in zip(self.network.buffers(), network.buffers(), strict=True):
             kept.copy_(buffer)

@@ -200,12 +200,12 @@ class TranslationModule(Configured, LightningModule, ABC):
         moving = {id(parameter) for network in player.networks for parameter in network.parameters()}
         still = [p for p in self.parameters() if p.requires_grad and id(p) not in moving]
         for parameter in still:
-            parameter.requires_grad_(requires_grad=False)
+            parameter.requires_grad_(False)  # noqa: FBT003
         try:
             yield
         finally:
             for parameter in still:
-                parameter.requires_grad_(requires_grad=True)
+                parameter.requires_grad_(True)  # noqa: FBT003
 
     def moves(self, step: Step, every: int) -> bool:
         """Tell whether the generator moves in this batch when it moves once per ``every`` critic turns."""

@@ -20,7 +20,8 @@ def penalty_weight(adversarial: AdversarialName, given: float | None) -> float:
     weight = (WGAN_GP_WEIGHT if adversarial == "wgan-gp" else 0.0) if given is None else given
     if weight < 0 or (adversarial == "wgan-gp" and not weight):
         raise ValueError(
-            f"gradient_penalty_weight: expected more than 0 with {adversarial}, got {weight}; leave it out for the default"
+            f"gradient_penalty_weight: expected more than 0 with {adversarial}, got {weight}; "
+            "leave it out for the default"
         )
     return weight
 
@@ -37,6 +38,6 @@ def check_critic(adversarial: AdversarialName, critic_turns: int, discriminator:
     batch_norms = norms & {"batch", "batch-running"}
     if adversarial == "wgan-gp" and batch_norms:
         raise ValueError(
-            f"adversarial wgan-gp and a discriminator with norm {sorted(batch_norms)[0]} contradict each other: "
+            f"adversarial wgan-gp and a discriminator with norm {min(batch_norms)} contradict each other: "
             "set the discriminator's norm to instance or none"
         )

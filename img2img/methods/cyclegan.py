@@ -89,7 +89,11 @@ class CycleGAN(TranslationModule):
         self.initialise(self.generator_ab, self.generator_ba, self.discriminator_a, self.discriminator_b)
         self.pool_a, self.pool_b = ImagePool(pool_size), ImagePool(pool_size)
         self.adversarial = adversarial_loss(adversarial)
-        self.adversarial_weight, self.cycle_weight, self.identity_weight = adversarial_weight, cycle_weight, identity_weight
+        self.adversarial_weight, self.cycle_weight, self.identity_weight = (
+            adversarial_weight,
+            cycle_weight,
+            identity_weight,
+        )
         self.gradient_penalty_weight = penalty_weight(adversarial, gradient_penalty_weight)
         self.critic_turns = critic_turns
 
@@ -116,9 +120,13 @@ class CycleGAN(TranslationModule):
     def turn(self, player: Player, batch: Batch, images: Images, step: Step) -> Turn:
         """Return the losses of equation 3 for the player."""
         if player.name == "discriminator_a":
-            return self._judge("discriminator_a", self.discriminator_a, batch.a, self.pool_a(images.fake_a, step.generator), step)
+            return self._judge(
+                "discriminator_a", self.discriminator_a, batch.a, self.pool_a(images.fake_a, step.generator), step
+            )
         if player.name == "discriminator_b":
-            return self._judge("discriminator_b", self.discriminator_b, batch.b, self.pool_b(images.fake_b, step.generator), step)
+            return self._judge(
+                "discriminator_b", self.discriminator_b, batch.b, self.pool_b(images.fake_b, step.generator), step
+            )
         if not self.moves(step, self.critic_turns):
             return Turn({}, {})
         fool_b = self.adversarial.generator(self.discriminator_b(images.fake_b))
@@ -131,8 +139,12 @@ class CycleGAN(TranslationModule):
         }
         if self.identity_weight:
             # the generator *into* b is asked to leave b alone (two published re-implementations have it the wrong way)
-            losses["generator/identity_b"] = self.identity_weight * F.l1_loss(self.generator_ab(batch.b).float(), batch.b)
-            losses["generator/identity_a"] = self.identity_weight * F.l1_loss(self.generator_ba(batch.a).float(), batch.a)
+            losses["generator/identity_b"] = self.identity_weight * F.l1_loss(
+                self.generator_ab(batch.b).float(), batch.b
+            )
+            losses["generator/identity_a"] = self.identity_weight * F.l1_loss(
+                self.generator_ba(batch.a).float(), batch.a
+            )
         return Turn(losses, {"fake_a": images.fake_a.detach(), "fake_b": images.fake_b.detach()})
 
     def _judge(self, name: str, discriminator: Discriminator, real: Tensor, fake: Tensor, step: Step) -> Turn:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import final
 
 from torch import Tensor, nn
 
@@ -42,7 +41,6 @@ class Generator(Configured, nn.Module, ABC):
             float [B, out_channels, H, W] in [-1, 1].
         """
 
-    @final
     def forward(self, source: Tensor) -> Tensor:
         """Translate images of any size.
 
@@ -51,7 +49,12 @@ class Generator(Configured, nn.Module, ABC):
 
         Returns:
             float [B, out_channels, H, W] in [-1, 1], the same H and W.
+
+        Raises:
+            ValueError: for anything but four dimensions.
         """
+        if source.ndim != 4:  # noqa: PLR2004 (a convolution would take [C, H, W] in silence, and a norm then errs)
+            raise ValueError(f"expected a batch of images [B, C, H, W], got {list(source.shape)}")
         height, width = source.shape[-2:]
         fitted = mirror_to(source, self.fit(height), self.fit(width))
         return self.translate(fitted)[..., :height, :width]

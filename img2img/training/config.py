@@ -67,9 +67,13 @@ class Training:
 
     def __post_init__(self) -> None:
         """Refuse contradictory lengths and empty counts."""
-        lengths = {name: getattr(self, name) for name in ("epochs", "images", "minutes") if getattr(self, name) is not None}
+        lengths = {
+            name: getattr(self, name) for name in ("epochs", "images", "minutes") if getattr(self, name) is not None
+        }
         if len(lengths) > 1:
-            raise ValueError(f"expected one length, got {' and '.join(f'{k} {v:g}' for k, v in lengths.items())}: leave one out")
+            raise ValueError(
+                f"expected one length, got {' and '.join(f'{k} {v:g}' for k, v in lengths.items())}: leave one out"
+            )
         for name in ("epochs", "images", "minutes", "validations", "samples", "save_minutes", "log_every_batches"):
             value = getattr(self, name)
             if value is not None and value <= 0:
@@ -206,7 +210,10 @@ def _check_options(options: dict[str, Any], where: str, cls: Any) -> None:
 
 
 def _subclasses(base: type) -> list[type]:
-    below = [c for child in base.__subclasses__() for c in (child, *_subclasses(child))]
+    below: list[type] = []
+    children: list[type] = base.__subclasses__()
+    for child in children:
+        below += [child, *_subclasses(child)]
     return [c for c in below if not inspect.isabstract(c)]
 
 
@@ -236,7 +243,9 @@ def _in_one_line(message: str) -> str:
     """Shorten the parser's many lines to: which key, what was expected, what came."""
     missing = re.search(r"arguments are required: (.*)", message)
     if missing:
-        return f"missing: {missing[1]}" + ("; give the data folder with --data DIR" if "data.root" in missing[1] else "")
+        return f"missing: {missing[1]}" + (
+            "; give the data folder with --data DIR" if "data.root" in missing[1] else ""
+        )
     keys = ".".join(re.findall(r'[Pp]arser key "([^"]+)"', message))
     expected = [e for e in re.findall(r"Expected an? (.*?)(?:\. Got value|\n|$)", message) if "NoneType" not in e]
     given = re.findall(r"Given value: (.*)", message) or re.findall(r"Got value: (\S+)", message)
@@ -254,4 +263,6 @@ def _kind(text: str) -> str:
     literal = re.fullmatch(r"typing\.Literal\[(.*)\]", text)
     if literal:
         return f"one of {literal[1]}"
-    return re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text).replace("int", "a whole number").replace("float", "a number")
+    return (
+        re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text).replace("int", "a whole number").replace("float", "a number")
+    )

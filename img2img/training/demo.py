@@ -43,36 +43,41 @@ def run_demo(out: Path, minutes: float, console: Console) -> Path:
         raise KeyboardInterrupt
 
     layout = find_layout([data], paired=True, domains=["line", "flat"])
-    assert layout.test is not None
-    shutil.copytree(data / "test" / "line", out / _DRAWINGS)
-    console.print(f"\ntranslating {len(layout.test.a)} drawings that were held back from the training", highlight=False)
+    assert layout.validation is not None
+    shutil.copytree(data / "val" / "line", out / _DRAWINGS)
+    console.print(
+        f"\ntranslating {len(layout.validation.a)} drawings that were held back from the training", highlight=False
+    )
     translator = load(out / _RUN, "cpu")
     translator.folder(out / _DRAWINGS, out / _RESULTS)
 
     rows, scores = [], {"translated": [0.0] * 3, "the drawing itself": [0.0] * 3, "a white page": [0.0] * 3}
-    for source, target in zip(layout.test.a, layout.test.b, strict=True):
+    for source, target in zip(layout.validation.a, layout.validation.b, strict=True):
         drawing, wanted = load_pixels(source, 3), load_pixels(target, 3)
         result = load_pixels(type(source)(out / _RESULTS / source.name, "whole", source.name), 3)
         guesses = {"translated": result, "the drawing itself": drawing, "a white page": wanted * 0 + 255}
         for name, guess in guesses.items():
             for i, value in enumerate(_scores(guess, wanted)):
-                scores[name][i] += value / len(layout.test.a)
+                scores[name][i] += value / len(layout.validation.a)
         rows.append((_scores(result, wanted)[0], source.name, drawing, result, wanted))
     head = ("", "L1 (in [-1, 1], lower is better)", "PSNR in dB", "SSIM")
     table = [(name, *(round(value, 4) for value in values)) for name, values in scores.items()]
-    for name, l1, psnr, ssim in table:
+    for name, (l1, psnr, ssim) in scores.items():
         console.print(f"  {name:20} L1 {l1:.4f}   PSNR {psnr:5.2f} dB   SSIM {ssim:.3f}", highlight=False)
 
     figures = [
-        ([(label, report.embedded(_png(pixels))) for label, pixels in (("line", a), ("translated", b), ("flat", c))], f"{name}, L1 {l1:.3f}")
-        for l1, name, a, b, c in sorted(rows, key=lambda row: row[0])
+        (
+            [(label, report.embedded(_png(pixels))) for label, pixels in (("line", a), ("translated", b), ("flat", c))],
+            f"{name}, L1 {error:.3f}",
+        )
+        for error, name, a, b, c in sorted(rows, key=lambda row: row[0])
     ]
     page = report.page(
         "img2img demo: from line drawing to flat colour",
         report.paragraph(
-            f"pix2pix, trained for {minutes:g} minutes on {len(layout.train.a)} pairs ({outcome.images:,} images seen), then shown "
-            f"{len(figures)} drawings it had never seen. Left: the drawing. Middle: its translation. Right: what the artist made. "
-            "All of them are here, best first."
+            f"pix2pix after {minutes:g} minutes on {len(layout.train.a)} pairs ({outcome.images:,} images seen), "
+            f"then shown {len(figures)} drawings it had never seen. Left: the drawing. Middle: its translation. "
+            "Right: what the artist made. All of them are here, best first."
         ),
         report.section("Scores over all held-back drawings", report.table(table, head)),
         report.section("All held-back drawings", report.figures(figures)),

@@ -39,7 +39,9 @@ class DataNotes(Callback):
                 continue
             seen.add(text)
             if len(seen) <= _SHOWN_PER_KIND:
-                self.console.print(f"warning: {kind} image: {text}", style="yellow", highlight=False, soft_wrap=True, markup=False)
+                self.console.print(
+                    f"warning: {kind} image: {text}", style="yellow", highlight=False, soft_wrap=True, markup=False
+                )
             elif len(seen) == _SHOWN_PER_KIND + 1:
                 self.console.print(f"warning: more {kind} images follow; they are counted at the end", style="yellow")
 

@@ -39,7 +39,10 @@ class Throughput(Callback):
         self._waited = 0.0
         if self.console.is_terminal:
             self._bar = Progress(
-                BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"), console=self.console
+                BarColumn(),
+                TextColumn("{task.percentage:>3.0f}%"),
+                TextColumn("{task.description}"),
+                console=self.console,
             )
             self._task = self._bar.add_task("", total=1.0)
             self._bar.start()
@@ -71,7 +74,9 @@ class Throughput(Callback):
         done = _progress(module)
         gained = done - self._progress_at_start
         left = elapsed / gained * (1 - done) if gained > 0 else 0.0
-        losses = {k.rpartition("/")[2]: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("generator/")}
+        losses = {
+            k.rpartition("/")[2]: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("generator/")
+        }
         shown = " ".join(f"{name} {value:.3g}" for name, value in list(losses.items())[:3])
         text = (
             f"{module.images:,} images, {self.images_per_s:.1f} images/s, {100 * self.waiting:.0f} % waiting for data, "

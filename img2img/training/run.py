@@ -40,7 +40,11 @@ _DEFAULT_EPOCHS = 200.0
 _BYTES_PER_PARAMETER = 4 * 5
 """Weights, average, two moments of Adam, and a temporary copy while saving; float32."""
 
-_PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+_PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "fp32": "32-true",
+    "bf16": "bf16-mixed",
+    "fp16": "16-mixed",
+}
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,10 @@ def train(resolved: Resolved, run: Path, console: Console, *, override: bool = F
         init_from(module, Path(options.init_from), data.domains)
     _say(console, module, data, options, device, precision, done, images_per_epoch)
     if module.length.progress(done["images"], done["seconds"]) >= 1 and (run / FILE_NAME).exists():
-        console.print(f"{run}: already trained to its full length; give a longer one (--epochs, --images) to go on", highlight=False)
+        console.print(
+            f"{run}: already trained to its full length; give a longer one (--epochs, --images) to go on",
+            highlight=False,
+        )
         return Outcome(run, finished=True, stopped_by=None, images=done["images"], scores={})
 
     checkpoints = Checkpoints(run, options.save_minutes)
@@ -148,14 +155,16 @@ def init_from(module: TranslationModule, path: Path, domains: tuple[str, str]) -
     file = load_translator(path)
     a, b = domains
     named = {"ab": f"{a}:{b}", "ba": f"{b}:{a}"}
-    for (direction, network), other in zip(module.generators().items(), [*file.directions, *file.directions[:1]], strict=False):
+    for (direction, network), other in zip(
+        module.generators().items(), [*file.directions, *file.directions[:1]], strict=False
+    ):
         chosen = named[direction] if named[direction] in file.directions else other
         try:
             network.load_state_dict(file.generator(chosen).state_dict())
         except RuntimeError as error:
             raise ConfigError(
-                f"--init-from {path}: its generator for {chosen} has other layers than this config's; train with the options "
-                f"that `img2img info {path}` shows"
+                f"--init-from {path}: its generator for {chosen} has other layers than this config's; "
+                f"train with the options that `img2img info {path}` shows"
             ) from error
 
 
@@ -185,7 +194,17 @@ def _open_run(run: Path, config: Mapping[str, Any], *, override: bool, module: T
     return checkpoint if checkpoint.exists() else None
 
 
-_MAY_CHANGE = {"epochs", "images", "minutes", "device", "precision", "save_minutes", "wandb", "tensorboard", "log_every_batches"}
+_MAY_CHANGE = {
+    "epochs",
+    "images",
+    "minutes",
+    "device",
+    "precision",
+    "save_minutes",
+    "wandb",
+    "tensorboard",
+    "log_every_batches",
+}
 """Options of the section ``training`` that a continued run may have otherwise: length, place and reporting."""
 
 
@@ -238,17 +257,26 @@ def _say(
     arrow = "<->" if len(module.generators()) > 1 else "->"
     train_split, held = data.layout.train, data.layout.validation
     counts = f"{len(train_split.a)} pairs" if data.paired else f"{len(train_split.a)} + {len(train_split.b)} images"
-    console.print(
-        f"{type(module).__name__} {a} {arrow} {b} on {device.type}{threads} in {precision}, {parameters:.1f}M parameters", highlight=False
-    )
+    place = f"{device.type}{threads} in {precision}, {parameters:.1f}M parameters"
+    console.print(f"{type(module).__name__} {a} {arrow} {b} on {place}", highlight=False)
     where = f"held out of them by seed {options.seed}" if data.held_out else "from the data folder"
     validating = f"{len(held.a)} pairs" if data.paired else f"{len(held.a)} + {len(held.b)} images"
-    console.print(f"data: {data.layout.kind}, {counts} to train on; validating on {validating} {where}", highlight=False, soft_wrap=True)
+    console.print(
+        f"data: {data.layout.kind}, {counts} to train on; validating on {validating} {where}",
+        highlight=False,
+        soft_wrap=True,
+    )
     length = module.length
     assert length is not None
-    total = f"{length.seconds / 60:g} minutes" if length.seconds else f"{length.images:,} images ({length.epochs():.4g} epochs)"
+    total = (
+        f"{length.seconds / 60:g} minutes"
+        if length.seconds
+        else f"{length.images:,} images ({length.epochs():.4g} epochs)"
+    )
     begun = f", {done['images']:,} images done before" if done["images"] else ""
-    console.print(f"length: {total}, batch {data.batch_size}, {images_per_epoch:,} images an epoch{begun}", highlight=False)
+    console.print(
+        f"length: {total}, batch {data.batch_size}, {images_per_epoch:,} images an epoch{begun}", highlight=False
+    )
 
 
 @contextlib.contextmanager

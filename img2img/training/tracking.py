@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import netrc
 import os
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def wandb_logger(mode: WandbMode, run: Path, config: Mapping[str, Any], console:
     from lightning.pytorch.loggers import WandbLogger  # noqa: PLC0415
 
     id_file = run / "wandb_id.txt"
-    run_id = id_file.read_text(encoding="utf-8").strip() if id_file.exists() else wandb.util.generate_id()
+    run_id = id_file.read_text(encoding="utf-8").strip() if id_file.exists() else secrets.token_hex(4)
     id_file.write_text(run_id, encoding="utf-8")
 
     def start(*, offline: bool) -> Logger:
@@ -55,13 +56,19 @@ def wandb_logger(mode: WandbMode, run: Path, config: Mapping[str, Any], console:
     if mode == "offline" or os.environ.get("WANDB_MODE") == "offline":
         return start(offline=True)
     if not _has_key():
-        console.print("wandb: no key on this machine (wandb login), logging offline; send it later with wandb sync", highlight=False)
+        console.print(
+            "wandb: no key on this machine (wandb login), logging offline; send it later with wandb sync",
+            highlight=False,
+        )
         return start(offline=True)
     try:
         return start(offline=False)
     except (wandb.errors.Error, OSError, TimeoutError) as error:
         reason = " ".join(str(error).split())[:120]
-        console.print(f"wandb: cannot reach the server ({reason}), logging offline; send it later with wandb sync", highlight=False)
+        console.print(
+            f"wandb: cannot reach the server ({reason}), logging offline; send it later with wandb sync",
+            highlight=False,
+        )
         wandb.teardown()
         return start(offline=True)
 

@@ -9,6 +9,7 @@ import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from PIL import Image
 from rich.console import Console
+from torch import Tensor
 
 from img2img import report
 from img2img.batch import Batch
@@ -42,7 +43,9 @@ class Validation(Callback):
         console: where to say the scores.
     """
 
-    def __init__(self, run: Path, data: ImageData, times: int, samples: int, config: Mapping[str, Any], console: Console) -> None:
+    def __init__(
+        self, run: Path, data: ImageData, times: int, samples: int, config: Mapping[str, Any], console: Console
+    ) -> None:
         self.run, self.data, self.times, self.samples = run, data, times, samples
         self.config, self.console = dict(config), console
         self.scores: dict[str, float] = {}
@@ -105,7 +108,9 @@ class Validation(Callback):
         write_run_page(self.run, file.header, self.data)
         self._validated_at = module.batches
 
-    def _panels(self, module: TranslationModule, batches: list[Batch], header: dict[str, Any]) -> dict[str, Image.Image]:
+    def _panels(
+        self, module: TranslationModule, batches: list[Batch], header: dict[str, Any]
+    ) -> dict[str, Image.Image]:
         directions = _directions(self.data.domains)
         networks = {directions[d]: g for d, g in module.best_generators().items()}
         modes = {name: network.training for name, network in networks.items()}
@@ -152,7 +157,7 @@ def translator_file(
             "config": {k: v for k, v in config.items() if k != "data"},
         },
     )
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for name, network in raw.items():
         tensors |= tensors_of(name, network, "raw")
         if best[name] is not network:
@@ -172,7 +177,10 @@ def write_run_page(run: Path, header: Mapping[str, Any], data: ImageData) -> Non
                 ("images seen", training["images"]),
                 ("training images", training["training_images"]),
                 ("minutes", round(training["seconds"] / 60, 1)),
-                *((name.removeprefix("validation/") + " (validation)", value) for name, value in training["scores"].items()),
+                *(
+                    (name.removeprefix("validation/") + " (validation)", value)
+                    for name, value in training["scores"].items()
+                ),
             ]
         )
     ]
@@ -220,5 +228,3 @@ def _show_in(trainer: Trainer, key: str, panel: Image.Image, batches: int) -> No
             logger.log_image(key, [panel], step=batches)  # type: ignore[attr-defined]
         elif kind == "TensorBoardLogger":
             logger.experiment.add_image(key, np.asarray(panel), batches, dataformats="HWC")  # type: ignore[attr-defined]
-
-

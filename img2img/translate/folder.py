@@ -70,7 +70,9 @@ def plan(source: Path, out: Path) -> tuple[list[Job], int]:
         raise DataError(f"{source}: no such file or folder")
     target = out / source.name if out.is_dir() else out
     if target.suffix.lower() not in SUFFIXES:
-        raise DataError(f"{target}: expected an existing folder or a name that ends in one of {', '.join(sorted(SUFFIXES))}")
+        raise DataError(
+            f"{target}: expected an existing folder or a name that ends in one of {', '.join(sorted(SUFFIXES))}"
+        )
     if target.resolve() == source.resolve():
         raise DataError(f"{target}: the output is the input; choose another name or folder")
     return [Job(source.name, source, target)], 0

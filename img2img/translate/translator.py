@@ -92,11 +92,13 @@ class Translator:
         network = self.networks[self.direction(to)]
         if source.shape[1] != network.in_channels:
             raise DataError(f"expected {network.in_channels} channels, got {source.shape[1]}")
-        if self.stochastic:
-            with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+        with torch.random.fork_rng(
+            devices=[self.device] if self.device.type == "cuda" else [], enabled=self.stochastic
+        ):
+            if self.stochastic:
                 torch.manual_seed(self.seed)
-                return network(source.to(self.device)).float().cpu()
-        return network(source.to(self.device)).float().cpu()
+            translated: Tensor = network(source.to(self.device))
+        return translated.float().cpu()
 
     def picture(self, picture: Picture, to: str | None = None, size: int | None = None) -> Picture:
         """Translate a decoded file; its alpha, colour profile and EXIF travel along.
@@ -146,11 +148,13 @@ class Translator:
             batch = image if image.ndim == 4 else image[None]  # noqa: PLR2004 (a batch of images)
             translated_batch = round_to_8_bits(self.tensor(batch, to))
             return translated_batch if image.ndim == 4 else translated_batch[0]  # noqa: PLR2004
-        if isinstance(image, Sequence) and not isinstance(image, str):
+        if isinstance(image, list | tuple):
             return [self(one, to) for one in image]
         raise TypeError(f"expected a PIL image, a NumPy array, a tensor or a list of them, got {type(image).__name__}")
 
-    def folder(self, source: str | Path, out: str | Path, to: str | None = None, size: int | None = None) -> FolderReport:
+    def folder(
+        self, source: str | Path, out: str | Path, to: str | None = None, size: int | None = None
+    ) -> FolderReport:
         """Translate a file or every image below a folder; see :func:`img2img.translate.folder.translate_folder`."""
         return translate_folder(lambda picture: self.picture(picture, to, size), Path(source), Path(out))
 

@@ -21,7 +21,9 @@ class PatchDiscriminator(Discriminator):
         norm: kind of norm, see ``NormName``.
     """
 
-    def __init__(self, in_channels: int, num_layers: int = 3, base_channels: int = 64, norm: NormName = "instance") -> None:
+    def __init__(
+        self, in_channels: int, num_layers: int = 3, base_channels: int = 64, norm: NormName = "instance"
+    ) -> None:
         super().__init__()
         self.in_channels = in_channels
         layers: list[nn.Module] = [nn.Conv2d(in_channels, base_channels, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]

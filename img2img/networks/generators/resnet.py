@@ -35,7 +35,9 @@ class ResNetGenerator(Generator):
     """
 
     size_multiple = 4
-    smallest_side = 8  # reflection by 3 px at full size and by 1 px at a quarter of it, and more than one value to normalise
+    smallest_side = (
+        8  # reflection by 3 px at full size and by 1 px at a quarter of it, and more than one value to normalise
+    )
 
     def __init__(
         self,
@@ -58,11 +60,19 @@ class ResNetGenerator(Generator):
             nn.ReLU(inplace=True),
         ]
         for _ in range(_NUM_HALVINGS):
-            layers += [nn.Conv2d(width, 2 * width, 3, stride=2, padding=1, bias=bias), norm2d(2 * width, norm), nn.ReLU(inplace=True)]
+            layers += [
+                nn.Conv2d(width, 2 * width, 3, stride=2, padding=1, bias=bias),
+                norm2d(2 * width, norm),
+                nn.ReLU(inplace=True),
+            ]
             width *= 2
         layers += [ResidualBlock(width, norm, padding, dropout) for _ in range(num_blocks)]
         for _ in range(_NUM_HALVINGS):
-            layers += [upsample2x(width, width // 2, upsample, 3, bias=bias), norm2d(width // 2, norm), nn.ReLU(inplace=True)]
+            layers += [
+                upsample2x(width, width // 2, upsample, 3, bias=bias),
+                norm2d(width // 2, norm),
+                nn.ReLU(inplace=True),
+            ]
             width //= 2
         layers.append(nn.Conv2d(width, out_channels, 7, padding=3, padding_mode=padding))
         self.layers = nn.Sequential(*layers)

@@ -57,7 +57,9 @@ class UNetGenerator(Generator):
         # the paper's three innermost levels fit above the outermost from depth 4 on; the port's start one level later
         needed = (4 if dropout_placement == "paper" else 5) if dropout else 2
         if depth < needed:
-            raise ValueError(f"depth {depth} is too small: with dropout {dropout} ({dropout_placement}) use {needed} or more")
+            raise ValueError(
+                f"depth {depth} is too small: with dropout {dropout} ({dropout_placement}) use {needed} or more"
+            )
         self.in_channels, self.out_channels = in_channels, out_channels
         self.size_multiple = self.smallest_side = 2**depth
         widths = [min(2**level, 8) * base_channels for level in range(depth)]

@@ -57,7 +57,14 @@ class Norm2d(nn.Module):
         if self.running_mean is None:
             return F.instance_norm(features, weight=self.weight, bias=self.bias, eps=self.eps)
         return F.batch_norm(
-            features, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
+            features,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training,
+            self.momentum,
+            self.eps,
         )
 
     def extra_repr(self) -> str:

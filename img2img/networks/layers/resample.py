@@ -11,7 +11,9 @@ UpsampleName = Literal["transposed", "resize"]
 which cannot make a checkerboard (Odena et al. 2016, Deconvolution and Checkerboard Artifacts)."""
 
 
-def upsample2x(in_channels: int, out_channels: int, kind: UpsampleName, kernel_size: Literal[3, 4], *, bias: bool) -> nn.Module:
+def upsample2x(
+    in_channels: int, out_channels: int, kind: UpsampleName, kernel_size: Literal[3, 4], *, bias: bool
+) -> nn.Module:
     """Return layers that map [B, in, H, W] to [B, out, 2H, 2W].
 
     Args:

@@ -35,4 +35,5 @@ class ResidualBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map [B, C, H, W] to [B, C, H, W]; H and W at least 2."""
-        return features + self.layers(features)
+        change: Tensor = self.layers(features)
+        return features + change

@@ -1,0 +1,118 @@
+"""Small real files for every test; no network, no GPU, one thread."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["WANDB_MODE"] = "offline"
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+from PIL import Image
+
+torch.set_num_threads(1)
+settings.register_profile("img2img", deadline=None, max_examples=20, derandomize=True)
+settings.load_profile("img2img")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def drawing(seed: int, size: tuple[int, int] = (48, 40)) -> tuple[Image.Image, Image.Image]:
+    """A line drawing (ring and bar on white) and the same shapes filled with colour; size is (width, height)."""
+    rng = np.random.default_rng(seed)
+    width, height = size
+    y, x = np.mgrid[:height, :width]
+    cx, cy, r = rng.uniform(0.3, 0.7) * width, rng.uniform(0.3, 0.7) * height, rng.uniform(0.2, 0.35) * min(size)
+    distance = np.hypot(x - cx, y - cy)
+    line = np.full((height, width, 3), 255, np.uint8)
+    line[abs(distance - r) < 1.5] = 0
+    colour = np.full((height, width, 3), 255, np.uint8)
+    colour[distance < r] = rng.integers(30, 226, 3)
+    return Image.fromarray(line), Image.fromarray(colour)
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    """Two folders of twelve pairs: ``line`` and ``colour``."""
+    root = tmp_path / "pairs"
+    for folder in ("line", "colour"):
+        (root / folder).mkdir(parents=True)
+    for i in range(12):
+        line, colour = drawing(i)
+        line.save(root / "line" / f"{i:02d}.png")
+        colour.save(root / "colour" / f"{i:02d}.jpg", quality=95)
+    return root
+
+
+@pytest.fixture
+def unpaired(tmp_path: Path) -> Path:
+    """trainA, trainB of different sizes, and testA, testB."""
+    root = tmp_path / "unpaired"
+    for folder, count in (("trainA", 10), ("trainB", 14), ("testA", 2), ("testB", 2)):
+        (root / folder).mkdir(parents=True)
+        for i in range(count):
+            drawing(100 * len(folder) + i)["AB".index(folder[-1])].save(root / folder / f"{i:02d}.png")
+    return root
+
+
+@pytest.fixture
+def side_by_side(tmp_path: Path) -> Path:
+    """train/ with ten files: colour left, line right."""
+    root = tmp_path / "ab"
+    (root / "train").mkdir(parents=True)
+    for i in range(10):
+        line, colour = drawing(i)
+        both = Image.new("RGB", (96, 40))
+        both.paste(colour, (0, 0))
+        both.paste(line, (48, 0))
+        both.save(root / "train" / f"{i}.png")
+    return root
+
+
+def run_command(
+    *words: object, cwd: Path | None = None, code: int | None = 0, timeout: float = 240
+) -> subprocess.CompletedProcess[str]:
+    """Run ``img2img`` as a user does, in a process of its own; check its exit code unless that is None."""
+    done = subprocess.run(
+        [sys.executable, "-m", "img2img", *map(str, words)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+    )
+    if code is not None:
+        assert done.returncode == code, f"exit {done.returncode}, expected {code}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+TINY_PIX2PIX = (
+    "--model.generator.depth=4",
+    "--model.generator.base_channels=4",
+    "--model.generator.dropout=0",
+    "--model.discriminator.base_channels=4",
+    "--model.discriminator.num_layers=1",
+    "--size=32",
+    "--workers=0",
+    "--device=cpu",
+    "--precision=fp32",
+)
+TINY_CYCLEGAN = (
+    "--model.generator.num_blocks=1",
+    "--model.generator.base_channels=4",
+    "--model.discriminator.base_channels=4",
+    "--model.discriminator.num_layers=1",
+    "--size=32",
+    "--workers=0",
+    "--device=cpu",
+    "--precision=fp32",
+)

@@ -1,0 +1,364 @@
+"""Layouts, pairs, draws: what becomes of a folder before it reaches a network."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+import img2img
+from img2img.data.folder import find_layout
+from img2img.data.sampler import EpochSampler, Position, SeekableLoader, mix
+from img2img.data.split import copies, hold_out
+from img2img.data.transforms import Preprocessing, Transforms, load_pixels
+from img2img.errors import DataError
+from tests.conftest import drawing
+
+
+def data_of(root, *, paired=True, **options):
+    data = img2img.ImageData(str(root), paired, **{"size": 32, "workers": 0, **options})
+    data.setup()
+    return data
+
+
+def names(split):
+    return [(a.name, b.name) for a, b in zip(split.a, split.b, strict=True)]
+
+
+# Layouts
+
+
+def test_two_folders_pair_by_stem_whatever_the_endings(pairs):
+    layout = find_layout([pairs], paired=True)
+    assert layout.domains == ("colour", "line")
+    assert names(layout.train)[0] == ("00.jpg", "00.png")
+    layout = find_layout([pairs], paired=True, domains=["line", "colour"])
+    assert layout.domains == ("line", "colour")
+    assert find_layout([pairs], paired=True, to="line").domains == ("colour", "line")
+    assert find_layout([pairs], paired=True, to="colour").domains == ("line", "colour")
+    assert find_layout([pairs / "line", pairs / "colour"], paired=True).domains == ("line", "colour")
+
+
+def test_side_by_side_in_either_order(side_by_side):
+    left_to_right = find_layout([side_by_side], paired=True, domains=["colour", "line"])
+    assert left_to_right.domains == ("colour", "line")
+    to_left = find_layout([side_by_side], paired=True, domains=["colour", "line"], to="colour")
+    assert to_left.domains == ("line", "colour")
+    source, target = to_left.train.a[0], to_left.train.b[0]
+    assert (source.half, target.half) == ("right", "left")
+    line, colour = drawing(0)
+    assert np.array_equal(load_pixels(source, 3), np.asarray(line))
+    assert np.array_equal(load_pixels(target, 3), np.asarray(colour))
+
+
+def test_train_a_train_b(unpaired):
+    layout = find_layout([unpaired], paired=False, domains=["horse", "zebra"])
+    assert layout.domains == ("horse", "zebra")
+    assert (len(layout.train.a), len(layout.train.b), len(layout.test.a)) == (10, 14, 2)
+    assert find_layout([unpaired], paired=False, domains=["horse", "zebra"], to="horse").train.a == layout.train.b
+
+
+def test_splits_with_named_folders(pairs, tmp_path):
+    root = tmp_path / "split"
+    for split in ("train", "val"):
+        shutil.copytree(pairs, root / split)
+    layout = find_layout([root], paired=True, domains=["line", "colour"])
+    assert len(layout.validation.a) == 12
+    assert layout.test is None
+
+
+def test_orphans_are_named_and_refused_unless_allowed(pairs):
+    (pairs / "line" / "07.png").unlink()
+    with pytest.raises(DataError, match=r"07\.jpg.*--allow-orphans"):
+        find_layout([pairs], paired=True)
+    assert len(find_layout([pairs], paired=True, allow_orphans=True).train.a) == 11
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda root: None, "no such data folder"),
+        (lambda root: root.mkdir(), "known layout"),
+        (lambda root: [(root / n).mkdir(parents=True) for n in ("trainA", "trainB")], "no images found"),
+        (
+            lambda root: [(root / n).mkdir(parents=True) or drawing(0)[0].save(root / n / "x.png") for n in "ab"],
+            "at least two",
+        ),
+        (
+            lambda root: [(root / n).mkdir(parents=True) or drawing(0)[0].save(root / n / "x.png") for n in "abc"],
+            "--domains",
+        ),
+    ],
+)
+def test_folders_that_cannot_be_used_say_why(tmp_path, make, message):
+    root = tmp_path / "data"
+    make(root)
+    with pytest.raises(DataError, match=message):
+        find_layout([root], paired=False)
+
+
+def test_a_wrong_domain_names_the_right_ones(pairs):
+    with pytest.raises(DataError, match=r"colour and line.*did you mean 'colour'"):
+        find_layout([pairs], paired=True, to="color")
+    with pytest.raises(DataError, match="the folders"):
+        find_layout([pairs], paired=True, domains=["sketch", "photo"])
+
+
+def test_same_stem_twice_is_refused(pairs):
+    shutil.copy(pairs / "line" / "00.png", pairs / "line" / "00.webp")
+    with pytest.raises(DataError, match="same stem"):
+        find_layout([pairs], paired=True)
+
+
+def test_a_single_photo_is_no_pair(tmp_path):
+    for i in range(3):
+        Image.new("RGB", (41, 20), (i, 0, 0)).save(tmp_path / f"{i}.png")
+    data = data_of(tmp_path, hold_out=0.3, strict=False)
+    with pytest.raises(DataError, match="odd width"):
+        next(iter(data.train_dataloader()))
+
+
+# Holding out
+
+
+def test_hold_out_is_seeded_bounded_and_disjoint(pairs):
+    split = find_layout([pairs], paired=True).train
+    train, held = hold_out(split, 0.05, seed=3, paired=True)
+    assert (len(train.a), len(held.a)) == (10, 2)  # 5 % would be 8 at least, a fifth is the most
+    assert not set(train.a) & set(held.a)
+    assert hold_out(split, 0.05, seed=3, paired=True) == (train, held)
+    assert {names(hold_out(split, 0.05, seed=s, paired=True)[1])[0] for s in range(8)} != {names(held)[0]}
+
+
+def test_copies_stay_on_one_side(tmp_path):
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        for i in range(20):
+            picture = drawing(i // 2)[1]  # every picture twice
+            if i % 2:
+                picture = picture.resize((96, 80))
+            picture.save(tmp_path / folder / f"{i:02d}.png")
+    split = find_layout([tmp_path], paired=True).train
+    groups = copies(split.a)
+    assert all(groups[i] == groups[i + 1] for i in range(0, 20, 2))
+    assert len(set(groups)) == 10
+    for seed in range(5):
+        train, held = hold_out(split, 0.1, seed, paired=True)
+        stems = [{int(s.name[:2]) // 2 for s in part.a} for part in (train, held)]
+        assert not stems[0] & stems[1]
+
+
+# Draws
+
+
+def coordinates(height, width):
+    """A picture whose colours say where each pixel came from."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([y * 255 // max(height - 1, 1), x * 255 // max(width - 1, 1), np.full_like(y, 128)], -1).astype(
+        np.uint8
+    )
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    resize=st.sampled_from(["short-side", "stretch", "none"]),
+    height=st.integers(20, 70),
+    width=st.integers(20, 70),
+)
+def test_one_geometry_for_both_images_of_a_pair(seed, resize, height, width):
+    transforms = Transforms(Preprocessing((24, 32), (30, 40), resize, flip=True, photometric=0.0))
+    picture = coordinates(height, width)
+    a, b = transforms.paired(picture, picture.copy(), "x", seed)
+    assert a.image.shape == (3, 24, 32)
+    assert torch.equal(a.image, b.image)
+
+
+def test_light_and_colour_change_for_the_source_only():
+    transforms = Transforms(Preprocessing((32, 32), (36, 36), "stretch", flip=True, photometric=1.0))
+    plain = Transforms(Preprocessing((32, 32), (36, 36), "stretch", flip=True, photometric=0.0))
+    picture = coordinates(40, 40)
+    changed = 0
+    for seed in range(10):
+        a, b = transforms.paired(picture, picture, "x", seed)
+        reference = plain.paired(picture, picture, "x", seed)[1].image
+        assert torch.equal(b.image, reference)
+        changed += not torch.equal(a.image, reference)
+    assert changed >= 9
+
+
+@pytest.mark.parametrize("channels", [(1, 3), (3, 1), (1, 1)])
+def test_grey_and_rgb_pairs(pairs, channels):
+    data = data_of(pairs, channels_a=channels[0], channels_b=channels[1], photometric=0.5)
+    batch = next(iter(data.train_dataloader()))
+    assert (batch.a.shape[1], batch.b.shape[1]) == channels
+    assert batch.a.dtype == torch.float32
+    assert batch.a.abs().max() <= 1
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_the_stream_is_a_function_of_seed_epoch_and_index(pairs, paired):
+    """The same with 0, 1 and 4 workers; other in another epoch or with another seed."""
+
+    def stream(workers, epochs=2, seed=0):
+        data = data_of(pairs, paired=paired, workers=workers, batch_size=2, seed=seed, domains=["line", "colour"])
+        loader = data.train_dataloader()
+        found = []
+        for epoch in range(epochs):
+            loader.sampler.set_epoch(epoch)
+            found.append([(b.names_a, b.names_b, b.a, b.b) for b in loader])
+        return found
+
+    def same(x, y):
+        return all(
+            p[:2] == q[:2] and torch.equal(p[2], q[2]) and torch.equal(p[3], q[3]) for p, q in zip(x, y, strict=True)
+        )
+
+    reference = stream(0)
+    for workers in (1, 4):
+        for mine, theirs in zip(reference, stream(workers), strict=True):
+            assert same(mine, theirs)
+    assert not same(reference[0], reference[1])
+    assert not same(reference[0], stream(0, seed=1)[0])
+
+
+def test_unpaired_partners_are_random_and_the_epoch_is_the_longer_domain(unpaired):
+    data = data_of(unpaired, paired=False, hold_out=0.0)
+    loader = data.train_dataloader()
+    longest = max(len(data.layout.train.a), len(data.layout.train.b))
+    assert len(loader) == longest
+    partners = []
+    for epoch in range(3):
+        loader.sampler.set_epoch(epoch)
+        partners.append([(b.names_a[0], b.names_b[0]) for b in loader])
+        assert {a for a, _ in partners[-1]} == {s.name for s in data.layout.train.a}
+    assert len({b for a, b in [pair for epoch in partners for pair in epoch] if a == partners[0][0][0]}) > 1
+
+
+def test_evaluation_is_deterministic_and_unflipped(pairs):
+    data = data_of(pairs, size=40, load_size=44)
+    first, second = ([b.a for b in data.val_dataloader()] for _ in range(2))
+    assert all(torch.equal(x, y) for x, y in zip(first, second, strict=True))
+
+
+def test_aspect_is_kept_unless_stretched():
+    circle = np.asarray(drawing(0, (100, 50))[1])
+    kept = Transforms(Preprocessing((32, 32), (32, 32), "short-side", flip=False, photometric=0)).fixed(circle)
+    stretched = Transforms(Preprocessing((32, 32), (32, 32), "stretch", flip=False, photometric=0)).fixed(circle)
+    middle = np.asarray(Image.fromarray(circle).resize((64, 32), Image.Resampling.BICUBIC))[:, 16:48]
+    assert torch.equal(kept, img2img_tensor(middle))
+    assert not torch.equal(kept, stretched)
+
+
+def img2img_tensor(pixels):
+    from img2img.image import to_tensor
+
+    return to_tensor(np.ascontiguousarray(pixels))
+
+
+def test_images_below_the_crop_are_mirrored_up_and_noted(pairs):
+    data = data_of(pairs, size=64, resize="none")
+    batch = next(iter(data.train_dataloader()))
+    assert batch.a.shape[-2:] == (64, 64)
+    assert batch.notes[0].startswith("small: ")
+    with pytest.raises(DataError, match="below the crop"):
+        data_of(pairs, size=64, resize="none", strict=True)
+
+
+def test_unreadable_images_are_passed_over_and_named(pairs):
+    data = data_of(pairs)
+    broken = data.layout.train.a[3]
+    broken.path.write_bytes(broken.path.read_bytes()[:60])
+    loader = data.train_dataloader()
+    notes = [note for batch in loader for note in batch.notes]
+    assert len(notes) == 1
+    assert notes[0].startswith(f"unreadable: {broken.name}: ")
+    with pytest.raises(DataError, match=broken.name):
+        data_of(pairs, strict=True)
+
+
+def test_constant_images_are_noted(pairs):
+    Image.new("RGB", (48, 40), "white").save(pairs / "line" / "05.png")
+    notes = [n for b in data_of(pairs, hold_out=0.0, domains=["line", "colour"]).train_dataloader() for n in b.notes]
+    assert any(n.startswith("constant: 05.png") for n in notes) or "05.png" in str(data_of(pairs).layout.validation)
+    with pytest.raises(DataError, match="every pixel"):
+        data_of(pairs, strict=True, hold_out=0.01, seed=1)
+
+
+def test_pairs_of_different_shapes_are_refused_unless_stretched(pairs):
+    Image.open(pairs / "line" / "00.png").resize((48, 80)).save(pairs / "line" / "00.png")
+    transforms = data_of(pairs).train_dataloader
+    with pytest.raises(DataError, match="expected one aspect"):
+        Transforms(Preprocessing((8, 8), (8, 8), "short-side", flip=False, photometric=0)).paired(
+            coordinates(40, 48), coordinates(80, 48), "x", 0
+        )
+    assert callable(transforms)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 64, "load_size": 32}, "below size"),
+        ({"photometric": 2.0}, "photometric"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"channels_a": 2}, "channels"),
+        ({"size": [1, 2, 3]}, "size"),
+    ],
+)
+def test_options_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        img2img.ImageData("x", paired=True, **options)
+
+
+# Order
+
+
+@given(length=st.integers(1, 40), ranks=st.integers(1, 5), epoch=st.integers(0, 3))
+def test_ranks_share_an_epoch_evenly_without_overlap(length, ranks, epoch):
+    dealt = []
+    for rank in range(ranks):
+        sampler = EpochSampler(length, 0, rank, ranks)
+        sampler.set_epoch(epoch)
+        mine = list(sampler)
+        assert len(mine) == len(sampler)
+        assert all(p.epoch == epoch for p in mine)
+        dealt.append([p.sample for p in mine])
+    together = [index for mine in dealt for index in mine]
+    if length >= ranks:
+        assert len(set(together)) == len(together) == length // ranks * ranks
+    assert set(together) <= set(range(length))
+
+
+@given(consumed=st.integers(0, 6))
+def test_a_loader_goes_on_where_it_stood(consumed):
+    class Echo(torch.utils.data.Dataset):
+        def __getitem__(self, position: Position):
+            return position.sample
+
+        def __len__(self):
+            return 12
+
+    def fresh():
+        return SeekableLoader(Echo(), batch_size=2, sampler=EpochSampler(12, 5))
+
+    whole = [b.tolist() for b in fresh()]
+    first, it = fresh(), []
+    for i, batch in enumerate(first):
+        if i == consumed:
+            break
+        it.append(batch.tolist())
+    state = {"batches": consumed}
+    second = fresh()
+    second.load_state_dict(state)
+    rest = [b.tolist() for b in second]
+    assert rest == (whole[consumed:] if consumed < 6 else whole)
+    assert [b.tolist() for b in second] == whole  # and the epoch after is whole again
+
+
+def test_seeds_of_samples_do_not_collide():
+    seeds = {mix(0, epoch, index) for epoch in range(20) for index in range(1000)}
+    assert len(seeds) > 19_990

@@ -1,0 +1,61 @@
+"""Lengths and learning rates, at the epochs where published code is off by one."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from img2img.schedule import Length, Schedule
+
+
+def test_published_schedule_at_epochs_1_99_100_101_200():
+    schedule = Schedule(Length(images=200 * 400, seconds=None, images_per_epoch=400), "epochs", 0.5)
+
+    def factor(epoch):
+        first, last = schedule.factor((epoch - 1) * 400), schedule.factor(epoch * 400 - 1)
+        assert first == last  # constant within an epoch
+        return first
+
+    assert factor(1) == 1
+    assert factor(99) == 1
+    assert factor(100) == pytest.approx(100 / 101)  # the decay begins an epoch early
+    assert factor(101) == pytest.approx(99 / 101)
+    assert factor(199) == pytest.approx(1 / 101)
+    assert factor(200) == 0  # and the last epoch learns nothing
+
+
+@given(
+    decay=st.sampled_from(["linear", "cosine", "constant"]),
+    start=st.floats(0, 0.99),
+    total=st.integers(1, 10**6),
+    share=st.floats(0, 1),
+)
+def test_smooth_schedules_start_at_one_and_never_rise(decay, start, total, share):
+    schedule = Schedule(Length(images=total, seconds=None, images_per_epoch=10), decay, start)
+    assert schedule.factor(0) == pytest.approx(1)
+    at = int(share * total)
+    assert 0 <= schedule.factor(at + 1) <= schedule.factor(at) + 1e-12
+    if decay != "constant":
+        assert schedule.factor(total) == pytest.approx(0)
+
+
+def test_warm_up_rises_to_one():
+    schedule = Schedule(Length(images=1000, seconds=None, images_per_epoch=10), "constant", warmup_images=100)
+    assert schedule.factor(0) == pytest.approx(0.01)
+    assert schedule.factor(99) == schedule.factor(500) == 1
+
+
+def test_a_length_in_seconds_follows_the_seconds():
+    schedule = Schedule(Length(images=None, seconds=100.0, images_per_epoch=10), "linear", 0.5)
+    assert schedule.factor(10**9, 50) == 1
+    assert schedule.factor(0, 75) == pytest.approx(0.5)
+    assert schedule.length.progress(0, 200) == 1
+    with pytest.raises(ValueError, match="epochs"):
+        Schedule(schedule.length, "epochs").factor(0)
+
+
+@pytest.mark.parametrize(("images", "seconds"), [(None, None), (5, 5.0), (0, None), (-3, None)])
+def test_a_length_has_one_positive_owner(images, seconds):
+    with pytest.raises(ValueError, match="one positive length"):
+        Length(images=images, seconds=seconds, images_per_epoch=1)

@@ -1,0 +1,396 @@
+"""Training as a user does it: commands, run folders, stopping, continuing."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+import img2img
+from img2img.checkpoint import load_translator
+from tests.conftest import TINY_CYCLEGAN, TINY_PIX2PIX, run_command
+
+PIX2PIX = ("train", "--method", "pix2pix", *TINY_PIX2PIX, "--domains", "line", "colour")
+
+
+def last_checkpoint(run):
+    return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+def test_train_then_translate_pairs(pairs, tmp_path):
+    run = tmp_path / "run"
+    done = run_command(
+        *PIX2PIX, "--data", pairs, "--out", run, "--epochs", 2, "--batch", 2, "--training.tensorboard=true"
+    )
+    assert "Pix2Pix line -> colour on cpu" in done.stdout
+    assert "10 pairs to train on; validating on 2 pairs held out of them by seed 0" in done.stdout
+    for name in (
+        "translator.safetensors",
+        "config.yaml",
+        "metrics.csv",
+        "validation.csv",
+        "report.html",
+        "checkpoints/last.ckpt",
+    ):
+        assert (run / name).is_file(), name
+    rows = list(csv.DictReader((run / "metrics.csv").open()))
+    assert {
+        "batches",
+        "images",
+        "generator/l1",
+        "generator/adversarial",
+        "discriminator/adversarial",
+        "learning_rate",
+    } <= rows[0].keys()
+    assert rows[-1]["images"] == "20"
+    scored = list(csv.DictReader((run / "validation.csv").open()))
+    assert [row["images"] for row in scored] == sorted({row["images"] for row in scored}, key=int)
+    assert 0 < float(scored[-1]["validation/l1"]) < 2
+    page = (run / "report.html").read_text()
+    assert "line to colour" in page
+    panels = sorted((run / "samples").glob("*.png"))
+    assert panels[-1].name in page
+    assert Image.open(panels[0]).size == (3 * 36 - 4, 2 * 36 - 4)  # source, result, target of both held-out pairs
+    assert any((run / "tensorboard").iterdir())
+
+    run_command("translate", run, pairs / "line", tmp_path / "out")
+    assert len(list((tmp_path / "out").iterdir())) == 12
+    assert "line -> colour" in run_command("info", run).stdout
+    header = json.loads(run_command("info", run, "--json").stdout)
+    assert header["training"]["images"] == 20
+
+
+def test_previews_come_from_the_code_that_translates(pairs, tmp_path):
+    """The logged panel and a translation of the same image by the saved file are the same pixels."""
+    run = tmp_path / "run"
+    run_command(
+        *PIX2PIX, "--data", pairs, "--out", run, "--epochs", 1, "--data.resize", "none", "--training.validations", 1
+    )
+    config = yaml.safe_load((run / "config.yaml").read_text())["data"]
+    data = img2img.ImageData(**{k: v for k, v in config.items() if k != "paired"}, paired=True)
+    data.setup()
+    batch = next(iter(data.val_dataloader()))
+    from img2img.image import to_pixels
+
+    result = to_pixels(img2img.load(run, "cpu").tensor(batch.a)[0])
+    panel = Image.open(max((run / "samples").glob("*.png"))).crop((36, 0, 68, 32))
+    assert panel.tobytes() == result.tobytes()
+
+
+def test_train_then_translate_unpaired_both_ways(unpaired, tmp_path):
+    run = tmp_path / "run"
+    done = run_command(
+        "train",
+        "--method",
+        "cyclegan",
+        *TINY_CYCLEGAN,
+        "--data",
+        unpaired,
+        "--domains",
+        "horse",
+        "zebra",
+        "--out",
+        run,
+        "--images",
+        6,
+    )
+    assert "CycleGAN horse <-> zebra" in done.stdout
+    for to, other in (("zebra", "horse"), ("horse", "zebra")):
+        done = run_command("translate", run, unpaired / "testA", tmp_path / to, "--to", to)
+        assert f"{other} -> {to}" in done.stdout
+    first, second = (Image.open(tmp_path / to / "00.png").tobytes() for to in ("zebra", "horse"))
+    assert first != second
+    assert "and back" in (run / "report.html").read_text()
+
+
+def test_flags_for_people_and_configs_for_researchers_give_the_same_run(pairs, tmp_path):
+    common = ("--data", pairs, "--images", 4, "--seed", 7)
+    run_command(*PIX2PIX, *common, "--out", tmp_path / "people")
+    words = ["-c", img2img_config("pix2pix.yaml"), *TINY_PIX2PIX, "--data.domains=[line, colour]"]
+    run_command("train", *words, *common, "--out", tmp_path / "research")
+    run_command("train", "-c", tmp_path / "people" / "config.yaml", "--out", tmp_path / "again")
+    reference = load_translator(tmp_path / "people").tensors
+    for other in ("research", "again"):
+        found = load_translator(tmp_path / other).tensors
+        assert all(torch.equal(reference[name], found[name]) for name in reference)
+        assert (tmp_path / other / "config.yaml").read_text() == (tmp_path / "people" / "config.yaml").read_text()
+
+
+def img2img_config(name):
+    from img2img.shipped import shipped
+
+    return shipped("configs", name)
+
+
+def test_options_reach_what_they_configure(pairs, tmp_path):
+    words = ("--data", pairs, "--out", tmp_path / "run", "--print-config")
+    printed = run_command(
+        "train",
+        "--method",
+        "cyclegan",
+        "--model.cycle_weight",
+        "5",
+        "--model.generator.num_blocks=6",
+        "--epochs",
+        3,
+        *words,
+    ).stdout
+    tree = yaml.safe_load(printed)
+    assert tree["model"]["init_args"]["cycle_weight"] == 5
+    assert tree["model"]["init_args"]["generator"]["init_args"]["num_blocks"] == 6
+    assert tree["training"]["epochs"] == 3
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--method", "cyclegam"), "did you mean 'cyclegan'"),
+        (("--method", "pix2pix", "--recipe", "faithfull"), "did you mean 'faithful'"),
+        (("--method", "pix2pix", "--model.l1_weigth", "3"), "did you mean 'l1_weight'"),
+        (("--method", "pix2pix", "--model.generator.dept", "3"), "did you mean 'depth'"),
+        (("--method", "pix2pix", "--model.generator", "UnetGenerator"), "did you mean 'UNetGenerator'"),
+        (("--method", "pix2pix", "--model.optimization.learning_rat", "3"), "did you mean 'learning_rate'"),
+        (("--method", "pix2pix", "--data.siz", "3"), "did you mean 'size'"),
+        (("--method", "pix2pix", "--training.epoch", "3"), "did you mean 'epochs'"),
+        (("--method", "pix2pix", "--modle.l1_weight", "3"), "did you mean 'model'"),
+        (("--method", "pix2pix", "--data.size", "big"), "--data.size: expected a whole number or list"),
+        (
+            ("--method", "pix2pix", "--model.adversarial", "gan"),
+            "expected one of 'bce', 'lsgan', 'hinge', 'wgan-gp', got gan",
+        ),
+        (("--method", "pix2pix", "--model.adversarial", "wgan-gp"), "contradict"),
+        (("--method", "pix2pix", "--device", "tpu"), "tpu"),
+        (("--method", "pix2pix", "--precision", "fp16", "--device", "cpu"), "fp16 needs a cuda device"),
+        (("--method", "pix2pix", "--epochs", "2", "--minutes", "3"), "expected one length"),
+        (("--method", "cyclegan", "--data.channels_a", "1"), "identity_weight"),
+        (("-c", "nowhere.yaml"), "cannot be read"),
+        ((), "expected --method"),
+    ],
+)
+def test_wrong_options_are_one_line_that_helps(pairs, tmp_path, words, message):
+    done = run_command("train", *words, "--data", pairs, "--out", tmp_path / "run", code=None)
+    assert done.returncode in {1, 2}
+    assert "Traceback" not in done.stderr
+    assert message in " ".join(done.stderr.split()), done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        (lambda root: None, "no such data folder"),
+        (lambda root: root.mkdir(), "no images found"),
+        (
+            lambda root: [
+                (root / n).mkdir(parents=True) or Image.new("RGB", (9, 9)).save(root / n / "1.png") for n in "ab"
+            ],
+            "at least two",
+        ),
+    ],
+)
+def test_data_that_cannot_be_used_is_one_line(tmp_path, prepare, message):
+    prepare(tmp_path / "data")
+    done = run_command("train", "--method", "pix2pix", "--data", tmp_path / "data", "--out", tmp_path / "run", code=1)
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_with_other_files_is_not_taken_for_a_run(pairs, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+    done = run_command(*PIX2PIX, "--data", pairs, "--out", tmp_path / "mine", "--images", 2, code=1)
+    assert "a folder with other files in it" in done.stderr
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+def test_a_continued_run_equals_one_that_never_stopped_bit_for_bit(pairs, tmp_path):
+    """Weights, averages, optimizers, dropout, order of samples: the same with and without a stop in mid-epoch."""
+    words = (
+        *PIX2PIX,
+        "--data",
+        pairs,
+        "--model.generator.depth=5",
+        "--model.generator.dropout=0.5",
+        "--model.optimization.decay=constant",
+    )
+    run_command(*words, "--out", tmp_path / "whole", "--images", 33)
+    run_command(*words, "--out", tmp_path / "parts", "--images", 13)
+    done = run_command(*words, "--out", tmp_path / "parts", "--images", 33)
+    assert "13 images done before" in done.stdout
+    whole, parts = last_checkpoint(tmp_path / "whole"), last_checkpoint(tmp_path / "parts")
+    for name, tensor in whole["state_dict"].items():
+        assert torch.equal(tensor, parts["state_dict"][name]), name
+    for mine, theirs in zip(whole["optimizer_states"], parts["optimizer_states"], strict=True):
+        for index, state in mine["state"].items():
+            assert all(
+                torch.equal(torch.as_tensor(v), torch.as_tensor(theirs["state"][index][k])) for k, v in state.items()
+            )
+    for name, tensor in whole["img2img"]["averages"]["ab"].items():
+        assert torch.equal(tensor, parts["img2img"]["averages"]["ab"][name])
+    again = run_command(*words, "--out", tmp_path / "parts", "--images", 33)
+    assert "already trained to its full length" in again.stdout
+
+
+def test_cyclegan_continues_bit_for_bit_with_its_pools(unpaired, tmp_path):
+    words = (
+        "train",
+        "--method",
+        "cyclegan",
+        *TINY_CYCLEGAN,
+        "--data",
+        unpaired,
+        "--model.pool_size=3",
+        "--model.optimization.decay=constant",
+    )
+    run_command(*words, "--out", tmp_path / "whole", "--images", 20)
+    run_command(*words, "--out", tmp_path / "parts", "--images", 9)
+    run_command(*words, "--out", tmp_path / "parts", "--images", 20)
+    whole, parts = last_checkpoint(tmp_path / "whole")["state_dict"], last_checkpoint(tmp_path / "parts")["state_dict"]
+    for name, value in whole.items():
+        if isinstance(value, dict):
+            assert all(torch.equal(x, y) for x, y in zip(value["images"], parts[name]["images"], strict=True))
+        else:
+            assert torch.equal(value, parts[name]), name
+
+
+def test_other_options_on_a_continued_run_are_shown_and_refused(pairs, tmp_path):
+    words = (*PIX2PIX, "--data", pairs, "--out", tmp_path / "run")
+    run_command(*words, "--images", 2)
+    done = run_command(*words, "--images", 4, "--model.l1_weight", "5", code=1)
+    assert "- l1_weight: 100.0" in done.stderr
+    assert "+ l1_weight: 5.0" in done.stderr
+    run_command(*words, "--images", 4, "--model.l1_weight", "5", "--override")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_the_same_command_goes_on(pairs, tmp_path, number, code):
+    run = tmp_path / "run"
+    words = [*map(str, PIX2PIX), "--data", str(pairs), "--out", str(run), "--images", "100000"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "img2img", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+    )
+    try:
+        metrics = run / "metrics.csv"
+        deadline = time.monotonic() + 120
+        while not (metrics.exists() and metrics.read_text().count("\n") > 2) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(number)
+        said, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == code, said
+    assert "everything is saved" in said
+    assert "Traceback" not in said
+    images = last_checkpoint(run)["img2img"]["images"]
+    assert (run / "translator.safetensors").exists()
+    done = run_command("train", *words[1:-1], images + 3)
+    assert f"{images:,} images done before" in done.stdout
+
+
+def test_init_from_starts_with_the_weights_of_another(pairs, tmp_path):
+    words = (*PIX2PIX, "--data", pairs)
+    run_command(*words, "--out", tmp_path / "first", "--images", 4)
+    run_command(
+        *words,
+        "--out",
+        tmp_path / "second",
+        "--images",
+        1,
+        "--init-from",
+        tmp_path / "first",
+        "--model.optimization.learning_rate=0",
+    )
+    first = load_translator(tmp_path / "first").generator("line:colour")
+    second = load_translator(tmp_path / "second").generator("line:colour")
+    assert all(torch.equal(p, q) for p, q in zip(first.parameters(), second.parameters(), strict=True))
+    done = run_command(
+        *words,
+        "--out",
+        tmp_path / "x",
+        "--images",
+        1,
+        "--init-from",
+        tmp_path / "first",
+        "--model.generator.base_channels=8",
+        code=1,
+    )
+    assert "has other layers" in done.stderr
+
+
+def test_wandb_offline_holds_config_losses_and_panels(pairs, tmp_path):
+    run = tmp_path / "run"
+    run_command(*PIX2PIX, "--data", pairs, "--out", run, "--images", 20, "--wandb", "offline")
+    folders = list((run / "wandb").glob("offline-run-*"))
+    assert len(folders) == 1
+    assert (run / "wandb_id.txt").read_text() in folders[0].name
+    assert list(folders[0].glob("files/media/images/samples/*.png"))
+    assert next(folders[0].glob("*.wandb")).stat().st_size > 1000
+
+
+def test_wandb_online_without_a_key_goes_offline_and_says_so(pairs, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    done = run_command(*PIX2PIX, "--data", pairs, "--out", tmp_path / "run", "--images", 2, "--wandb", "online")
+    assert "no key on this machine" in done.stdout
+    assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))
+
+
+def test_faults_in_the_data_are_warned_about_once_and_counted(pairs, tmp_path):
+    broken = pairs / "line" / "03.png"
+    broken.write_bytes(broken.read_bytes()[:80])
+    Image.new("RGB", (48, 40), "white").save(pairs / "line" / "04.png")
+    words = (*PIX2PIX, "--data", pairs, "--data.hold_out=0.01", "--seed", 5)
+    done = run_command(*words, "--out", tmp_path / "run", "--epochs", 3)
+    assert done.stdout.count("unreadable image: 03.png") == 1
+    assert done.stdout.count("constant image: 04.png") == 1
+    assert "warnings in the data: " in done.stdout
+    done = run_command(*words, "--out", tmp_path / "strict", "--epochs", 3, "--strict", code=1)
+    assert done.stderr.startswith("error: 03.png") or done.stderr.startswith("error: 04.png")
+
+
+def test_a_full_disk_is_one_line_and_keeps_the_previous_checkpoint(pairs, tmp_path, monkeypatch):
+    """The save fails as on a full disk; what was there before still loads."""
+    from img2img.errors import RunError
+    from img2img.training import checkpoints
+
+    target = tmp_path / "last.ckpt"
+    checkpoints.AtomicCheckpointIO().save_checkpoint({"x": torch.ones(3)}, target)
+
+    def full(obj, file):
+        file.write(b"x" * 100)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints.torch, "save", full)
+    with pytest.raises(RunError, match="No space left"):
+        checkpoints.AtomicCheckpointIO().save_checkpoint({"x": torch.zeros(3)}, target)
+    monkeypatch.undo()
+    assert torch.equal(checkpoints.AtomicCheckpointIO().load_checkpoint(target)["x"], torch.ones(3))
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["last.ckpt"]
+
+
+def test_a_damaged_checkpoint_is_one_line(pairs, tmp_path):
+    words = (*PIX2PIX, "--data", pairs, "--out", tmp_path / "run")
+    run_command(*words, "--images", 2)
+    checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    done = run_command(*words, "--images", 4, code=1)
+    assert "damaged" in done.stderr

@@ -1,0 +1,144 @@
+"""Folders in, the same folders out: real files, real processes."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import img2img
+from img2img.checkpoint import save_translator
+from img2img.errors import DataError
+from tests.conftest import drawing, run_command
+from tests.test_checkpoint import a_file
+
+
+@pytest.fixture
+def model(tmp_path):
+    file, _ = a_file(img2img.ResNetGenerator, ("line:colour", "colour:line"), num_blocks=1)
+    save_translator(tmp_path / "model.safetensors", file)
+    return tmp_path / "model.safetensors"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "in"
+    (root / "sub" / "deep").mkdir(parents=True)
+    picture = drawing(1, (70, 33))[1]
+    picture.save(root / "a.png")
+    picture.save(root / "a.jpg")
+    picture.convert("L").save(root / "sub" / "grey.PNG")
+    picture.convert("RGBA").save(root / "sub" / "deep" / "alpha é.webp")
+    picture.resize((5, 300)).save(root / "tall.tiff")
+    (root / "broken.png").write_bytes((root / "a.png").read_bytes()[:200])
+    (root / "notes.txt").write_text("not an image")
+    (root / ".hidden.png").write_bytes(b"")
+    return root
+
+
+GOOD = ["a.jpg", "a.png", "sub/deep/alpha é.webp", "sub/grey.PNG", "tall.tiff"]
+
+
+def test_every_image_keeps_name_place_size_and_the_broken_one_is_reported(model, folder, tmp_path):
+    done = run_command("translate", model, folder, tmp_path / "out", code=3)
+    written = sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*") if p.is_file())
+    assert written == GOOD
+    for name in GOOD:
+        with Image.open(folder / name) as before, Image.open(tmp_path / "out" / name) as after:
+            assert (before.size, before.format) == (after.size, after.format)
+            assert ("A" in after.getbands()) == ("A" in before.getbands())
+    assert "failed: broken.png: damaged or truncated" in done.stdout
+    assert "5 translated, 1 failed, 2 other files left alone" in done.stdout
+    assert "line -> colour" in done.stdout
+
+
+def test_python_call_gives_the_bytes_of_the_command(model, folder, tmp_path):
+    (folder / "broken.png").unlink()
+    run_command("translate", model, folder, tmp_path / "out", "--to", "line")
+    report = img2img.load(model, "cpu").folder(folder, tmp_path / "again", to="line")
+    assert (report.inputs, sorted(report.translated), report.failed) == (5, GOOD, {})
+    for name in GOOD:
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_one_file_to_a_file_and_to_a_folder(model, folder, tmp_path):
+    run_command("translate", model, folder / "a.png", tmp_path / "b.jpg")
+    assert Image.open(tmp_path / "b.jpg").size == (70, 33)
+    (tmp_path / "out").mkdir()
+    run_command("translate", model, folder / "a.png", tmp_path / "out", "--size", "16")
+    assert Image.open(tmp_path / "out" / "a.png").size == (34, 16)
+
+
+@pytest.mark.parametrize(
+    ("source", "out", "message"),
+    [
+        ("nowhere", "out", "no such file or folder"),
+        ("in", "in", "lies in the input folder"),
+        ("in", "in/sub/out", "lies in the input folder"),
+        ("in/a.png", "in/a.png", "the output is the input"),
+        ("in/a.png", "out.xyz", "expected an existing folder or a name"),
+        ("empty", "out", "no images found"),
+        ("in", "model.safetensors", "expected a folder to write into"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_any_work(model, folder, tmp_path, source, out, message):
+    (tmp_path / "empty").mkdir()
+    before = sorted(p for p in tmp_path.rglob("*"))
+    with pytest.raises(DataError, match=message):
+        img2img.load(model, "cpu").folder(tmp_path / source, tmp_path / out)
+    assert sorted(p for p in tmp_path.rglob("*")) == before
+
+
+def test_nothing_translated_is_exit_code_1_and_one_line(model, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x.png").write_bytes(b"nonsense")
+    run_command("translate", model, tmp_path / "in", tmp_path / "out", code=1)
+    done = run_command("translate", model, tmp_path / "nowhere", tmp_path / "out", code=1)
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+    assert (
+        "Traceback" in run_command("translate", model, tmp_path / "nowhere", tmp_path / "out", "--debug", code=1).stderr
+    )
+    assert (
+        "did you mean 'colour'"
+        in run_command("translate", model, tmp_path / "in", tmp_path / "out", "--to", "color", code=1).stderr
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_one_line(model, folder, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o555)
+    done = run_command("translate", model, folder, tmp_path / "locked" / "out", code=1)
+    assert done.stderr.startswith("error: Permission denied")
+
+
+def test_a_fifo_does_not_hang(model, folder, tmp_path):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no FIFOs here")
+    os.mkfifo(folder / "pipe.png")
+    run_command("translate", model, folder, tmp_path / "out", code=3, timeout=60)
+
+
+def test_colours_are_translated_at_the_full_size(model, folder, tmp_path):
+    """Nothing is resized in silence: translating a shifted image shifts the translation."""
+    translator = img2img.load(model, "cpu")
+    picture = np.asarray(drawing(4, (64, 64))[1])
+    moved = np.roll(picture, 4, axis=1)
+    a, b = translator(picture).astype(int), translator(moved).astype(int)
+    inner = slice(20, 44)
+    assert np.abs(a[inner, inner] - np.roll(b, -4, axis=1)[inner, inner]).max() <= 12
+
+
+def test_info_says_what_the_file_is(model):
+    said = run_command("info", model).stdout
+    for words in (
+        "line -> colour",
+        "colour -> line",
+        "ResNetGenerator(num_blocks=1",
+        "multiple of 4 px",
+        "ema and raw",
+    ):
+        assert words in said
