@@ -186,7 +186,8 @@ def _open_header(path: Path) -> tuple[Path, dict[str, Any]]:
         raise ModelFileError(f"{path}: no such translator file or run folder")
     with path.open("rb") as file:
         start = file.read(16)
-    if start[:2] == b"PK" or start[:1] == b"\x80":
+    # a safetensors file begins with the length of its header in 8 bytes, any of which, and then the header's brace
+    if start[8:9] != b"{" and (start[:2] == b"PK" or start[:1] == b"\x80"):
         raise ModelFileError(
             f"{path}: a pickle (PyTorch .pt, .pth or .ckpt), which could run code; expected a {FILE_NAME}"
         )

@@ -28,6 +28,15 @@ def recipes() -> dict[str, dict[str, Path]]:
     return found
 
 
+def config_file(path: Path) -> Path:
+    """Return a config file: as given, or by the name under which it ships (``configs/datasets/facades.yaml``)."""
+    if path.exists() or path.is_absolute():
+        return path
+    parts = path.parts[1:] if path.parts[:1] == ("configs",) else path.parts
+    ours = shipped("configs").joinpath(*parts)
+    return ours if ours.is_file() else path
+
+
 def recipe_file(method: str, recipe: str) -> Path:
     """Return the config of a method and recipe.
 

@@ -362,3 +362,23 @@ def test_a_loader_goes_on_where_it_stood(consumed):
 def test_seeds_of_samples_do_not_collide():
     seeds = {mix(0, epoch, index) for epoch in range(20) for index in range(1000)}
     assert len(seeds) > 19_990
+
+
+def test_crops_come_from_anywhere_or_from_the_middle():
+    picture = coordinates(64, 64)
+    for crop, expected in (("random", 5), ("centre", 1)):
+        transforms = Transforms(Preprocessing((16, 16), (64, 64), "none", flip=False, photometric=0, crop=crop))
+        found = {tuple(transforms.alone(picture, "x", seed).image[:2, 0, 0].tolist()) for seed in range(12)}
+        assert (
+            (len(found) >= expected) if expected > 1 else found == {tuple(img2img_tensor(picture)[:2, 24, 24].tolist())}
+        )
+
+
+def test_no_flip_means_no_flip():
+    picture = coordinates(16, 16)
+    transforms = Transforms(Preprocessing((16, 16), (16, 16), "stretch", flip=False, photometric=0))
+    flipping = Transforms(Preprocessing((16, 16), (16, 16), "stretch", flip=True, photometric=0))
+    plain = img2img_tensor(picture)
+    assert all(torch.equal(transforms.alone(picture, "x", seed).image, plain) for seed in range(8))
+    found = [torch.equal(flipping.alone(picture, "x", seed).image, plain) for seed in range(20)]
+    assert 3 < sum(found) < 17

@@ -51,7 +51,7 @@ def test_wasserstein_is_the_unhalved_difference_of_means():
 @pytest.mark.parametrize("name", NAMES)
 def test_generator_wants_higher_logits_and_discriminator_lower_ones_on_fakes(name):
     loss = adversarial_loss(name)
-    fake = [torch.zeros(2, 1, 3, 3, requires_grad=True)]
+    fake = [torch.full((2, 1, 3, 3), 0.3, requires_grad=True)]
     loss.generator(fake).backward()
     assert (fake[0].grad < 0).all()
     fake[0].grad = None
@@ -77,7 +77,7 @@ def test_gradient_penalty_of_a_linear_critic_is_known(slope):
     penalty = gradient_penalty(
         judge, torch.randn(4, 3, 8, 8), torch.randn(4, 3, 8, 8), torch.Generator().manual_seed(0)
     )
-    assert float(penalty) == pytest.approx((slope - 1) ** 2, abs=1e-5)
+    assert penalty.item() == pytest.approx((slope - 1) ** 2, abs=1e-5)
 
 
 def test_gradient_penalty_is_of_the_mean_over_patches():
@@ -88,7 +88,7 @@ def test_gradient_penalty_is_of_the_mean_over_patches():
         return [slope * image[:, :1]]  # every pixel is its own patch
 
     penalty = gradient_penalty(judge, torch.rand(2, 1, 4, 4), torch.rand(2, 1, 4, 4), torch.Generator().manual_seed(0))
-    assert float(penalty) == pytest.approx((slope / patches**0.5 - 1) ** 2, abs=1e-5)
+    assert penalty.item() == pytest.approx((slope / patches**0.5 - 1) ** 2, abs=1e-5)
 
 
 def test_gradient_penalty_looks_between_real_and_fake():
@@ -117,7 +117,7 @@ def test_gradient_penalty_moves_the_critic_towards_slope_one():
         optimizer.zero_grad()
         penalty.backward()
         optimizer.step()
-        values.append(float(penalty))
+        values.append(penalty.item())
     assert values[-1] < 0.5 * values[0]
 
 

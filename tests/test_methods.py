@@ -161,7 +161,7 @@ def test_cyclegan_is_symmetric_in_its_domains():
 
     def totals(m, data):
         images = m.generate(data, step_at())
-        return [float(sum(m.turn(p, data, images, step_at()).losses.values())) for p in m.players()]
+        return [sum(m.turn(p, data, images, step_at()).losses.values()).item() for p in m.players()]
 
     mine, theirs = totals(module, batch), totals(swapped, other)
     assert mine[0] == pytest.approx(theirs[0], rel=1e-5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import get_args
 
 import pytest
 import torch
@@ -18,7 +19,9 @@ from img2img.networks.generators.resnet import ResNetGenerator
 from img2img.networks.generators.unet import UNetGenerator
 from img2img.networks.layers.init import initialise
 from img2img.networks.layers.mirror import mirror_to
-from img2img.networks.layers.norm import Norm2d
+from img2img.networks.layers.norm import Norm2d, NormName
+from img2img.networks.layers.resample import BlurHalf, DownsampleName, UpsampleName
+from img2img.networks.layers.residual import PaddingName
 from tests.discover import DISCRIMINATORS, GENERATORS
 
 SMALL = {
@@ -79,13 +82,13 @@ def test_cyclegan_has_28_285_832_parameters():
         assert 2 * parameters(ResNetGenerator(3, 3)) + 2 * parameters(PatchDiscriminator(3)) == 28_285_832
 
 
-@pytest.mark.parametrize(("num_layers", "side"), [(1, 16), (2, 34), (3, 70), (4, 142)])
+@pytest.mark.parametrize(("num_layers", "side"), [(1, 16), (2, 34), (3, 70), (4, 142), (5, 286)])
 def test_receptive_field_is_the_published_one(num_layers, side):
     """The gradient of one logit is non-zero on exactly side x side pixels, with the norm removed."""
     network = PatchDiscriminator(1, num_layers=num_layers, base_channels=2, norm="none")
     for parameter in network.parameters():  # positive weights and a large input: no path is cut by chance
         nn.init.constant_(parameter, 0.01)
-    image = torch.ones(1, 1, 256, 256, requires_grad=True)
+    image = torch.ones(1, 1, 384, 384, requires_grad=True)
     (logits,) = network(image)
     middle = logits.shape[-1] // 2
     logits[0, 0, middle, middle].backward()
@@ -94,9 +97,16 @@ def test_receptive_field_is_the_published_one(num_layers, side):
     assert touched.sum() == side * side
 
 
-def test_patch_logits_of_256_px_are_30_by_30():
+@pytest.mark.parametrize(("num_layers", "side"), [(1, 126), (2, 62), (3, 30), (4, 14), (5, 6)])
+def test_logit_maps_of_256_px_have_the_published_sides(num_layers, side):
     with torch.device("meta"):
-        assert PatchDiscriminator(3)(torch.empty(1, 3, 256, 256))[0].shape == (1, 1, 30, 30)
+        assert PatchDiscriminator(3, num_layers)(torch.empty(1, 3, 256, 256))[0].shape == (1, 1, side, side)
+
+
+def test_blur_keeps_a_flat_image_and_removes_the_finest_stripes():
+    stripes = torch.tensor([1.0, -1.0]).repeat(8).expand(1, 2, 16, 16)
+    assert BlurHalf(2)(stripes)[..., 1:-1].abs().max() == 0  # a plain stride would give all 1 or all -1
+    torch.testing.assert_close(BlurHalf(2)(torch.full((1, 2, 16, 16), 0.7)), torch.full((1, 2, 8, 8), 0.7))
 
 
 @pytest.mark.parametrize("cls", GENERATORS)
@@ -127,11 +137,13 @@ def test_sizes_that_fit_are_not_touched(cls):
 
 
 @pytest.mark.parametrize("cls", GENERATORS)
-@pytest.mark.parametrize("upsample", ["transposed", "resize"])
-@pytest.mark.parametrize("norm", ["instance", "batch", "batch-running", "none"])
-def test_every_generator_option_builds_and_learns(cls, upsample, norm):
+@pytest.mark.parametrize("upsample", get_args(UpsampleName))
+@pytest.mark.parametrize("downsample", get_args(DownsampleName))
+@pytest.mark.parametrize("norm", get_args(NormName))
+@pytest.mark.parametrize("padding", get_args(PaddingName))
+def test_every_generator_option_builds_and_learns(cls, upsample, downsample, norm, padding):
     torch.manual_seed(0)
-    network = small(cls, 3, 3, upsample=upsample, norm=norm)
+    network = small(cls, 3, 3, upsample=upsample, downsample=downsample, norm=norm, padding=padding)
     initialise(network)
     image = torch.rand(2, 3, 64, 64) * 2 - 1
     network(image).square().sum().backward()
@@ -243,10 +255,10 @@ def test_normal_init_has_the_published_spread():
         [m.weight.flatten() for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
     )
     scales = torch.cat([m.weight.flatten() for m in network.modules() if isinstance(m, Norm2d)])
-    assert abs(float(weights.std()) - 0.02) < 2e-4
-    assert abs(float(scales.mean()) - 1) < 5e-3
-    assert abs(float(scales.std()) - 0.02) < 4e-3
-    assert all(float(m.bias.abs().max()) == 0 for m in network.modules() if getattr(m, "bias", None) is not None)
+    assert abs(weights.std().item() - 0.02) < 2e-4
+    assert abs(scales.mean().item() - 1) < 5e-3
+    assert abs(scales.std().item() - 0.02) < 4e-3
+    assert all(m.bias.abs().max().item() == 0 for m in network.modules() if getattr(m, "bias", None) is not None)
 
 
 def test_unet_refuses_a_depth_without_room_for_its_dropout():

@@ -42,7 +42,7 @@ def test_train_then_translate_pairs(pairs, tmp_path):
         "checkpoints/last.ckpt",
     ):
         assert (run / name).is_file(), name
-    rows = list(csv.DictReader((run / "metrics.csv").open()))
+    rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
     assert {
         "batches",
         "images",
@@ -52,14 +52,16 @@ def test_train_then_translate_pairs(pairs, tmp_path):
         "learning_rate",
     } <= rows[0].keys()
     assert rows[-1]["images"] == "20"
-    scored = list(csv.DictReader((run / "validation.csv").open()))
+    scored = list(csv.DictReader((run / "validation.csv").read_text().splitlines()))
     assert [row["images"] for row in scored] == sorted({row["images"] for row in scored}, key=int)
     assert 0 < float(scored[-1]["validation/l1"]) < 2
     page = (run / "report.html").read_text()
     assert "line to colour" in page
     panels = sorted((run / "samples").glob("*.png"))
     assert panels[-1].name in page
-    assert Image.open(panels[0]).size == (3 * 36 - 4, 2 * 36 - 4)  # source, result, target of both held-out pairs
+    with Image.open(panels[0]) as panel:
+        size = panel.size
+    assert size == (3 * 36 - 4, 2 * 36 - 4)  # source, result, target of both held-out pairs
     assert any((run / "tensorboard").iterdir())
 
     run_command("translate", run, pairs / "line", tmp_path / "out")
@@ -82,8 +84,8 @@ def test_previews_come_from_the_code_that_translates(pairs, tmp_path):
     from img2img.image import to_pixels
 
     result = to_pixels(img2img.load(run, "cpu").tensor(batch.a)[0])
-    panel = Image.open(max((run / "samples").glob("*.png"))).crop((36, 0, 68, 32))
-    assert panel.tobytes() == result.tobytes()
+    with Image.open(max((run / "samples").glob("*.png"))) as panel:
+        assert panel.crop((36, 0, 68, 32)).tobytes() == result.tobytes()
 
 
 def test_train_then_translate_unpaired_both_ways(unpaired, tmp_path):
@@ -107,7 +109,7 @@ def test_train_then_translate_unpaired_both_ways(unpaired, tmp_path):
     for to, other in (("zebra", "horse"), ("horse", "zebra")):
         done = run_command("translate", run, unpaired / "testA", tmp_path / to, "--to", to)
         assert f"{other} -> {to}" in done.stdout
-    first, second = (Image.open(tmp_path / to / "00.png").tobytes() for to in ("zebra", "horse"))
+    first, second = ((tmp_path / to / "00.png").read_bytes() for to in ("zebra", "horse"))
     assert first != second
     assert "and back" in (run / "report.html").read_text()
 

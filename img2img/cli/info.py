@@ -46,10 +46,20 @@ def info(
     if p:
         lines.append(f"preprocessing   {p['resize']} to {_size(p['load_size'])}, crops of {_size(p['size'])} px")
     if t:
-        minutes = f"{t['seconds'] / 60:.1f} minutes"
-        lines.append(f"training        {t['method']}, {t['images']:,} images of {t['training_images']}, {minutes}")
-        lines += [f"                {name.replace('/', ' ')} {value:.4f}" for name, value in t["scores"].items()]
+        said = [
+            t.get("method"),
+            _counted(t, "images", "images seen"),
+            _counted(t, "training_images", "training images"),
+        ]
+        lines.append("training        " + ", ".join(word for word in said if word))
+        lines += [
+            f"                {name.replace('/', ' ')} {value:.4f}" for name, value in t.get("scores", {}).items()
+        ]
     typer.echo("\n".join(lines))
+
+
+def _counted(training: dict[str, object], key: str, what: str) -> str:
+    return f"{training[key]:,} {what}" if key in training else ""
 
 
 def _size(sides: list[int]) -> str:

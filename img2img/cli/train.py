@@ -83,7 +83,7 @@ def train(
     img2img train -c cyclegan.yaml --data horse2zebra/ --model.cycle_weight 5 --out runs/c5
     """
     from img2img.errors import ConfigError
-    from img2img.shipped import recipe_file
+    from img2img.shipped import config_file, recipe_file
 
     words: list[str] = []
     if method is not None:
@@ -93,7 +93,7 @@ def train(
     elif not config:
         raise ConfigError("expected --method pix2pix or --method cyclegan (or a config with -c)")
     for path in config or []:
-        words += ["-c", str(path)]
+        words += ["-c", str(config_file(path))]
     flags: dict[str, object] = {
         "data.to": to,
         "training.epochs": epochs,

@@ -17,7 +17,7 @@ from img2img.data.datasets import FixedDataset, PairedDataset, UnpairedDataset, 
 from img2img.data.folder import Layout, Split, find_layout
 from img2img.data.sampler import EpochSampler, SeekableLoader
 from img2img.data.split import hold_out
-from img2img.data.transforms import Preprocessing, ResizeName, Transforms, load_pixels
+from img2img.data.transforms import CropName, Preprocessing, ResizeName, Transforms, load_pixels
 from img2img.errors import DataError
 
 _LOAD_FACTOR = 286 / 256
@@ -38,6 +38,7 @@ class ImageData(Configured, LightningDataModule):
         size: side of training crops in pixels, or [height, width].
         load_size: side that images are resized to before the crop, or [height, width]; 286/256 of the size by default.
         resize: short-side keeps the aspect, stretch ignores it as the originals do, none keeps the file's size.
+        crop: where training crops are cut: random, or centre.
         flip: mirror left to right at random.
         photometric: strength in [0, 1] of random light and colour, of the source only when paired.
         channels_a: channels of the source, 1 or 3.
@@ -62,6 +63,7 @@ class ImageData(Configured, LightningDataModule):
         size: int | list[int] = 256,
         load_size: int | list[int] | None = None,
         resize: ResizeName = "short-side",
+        crop: CropName = "random",
         flip: bool = True,
         photometric: float = 0.0,
         channels_a: int = 3,
@@ -94,7 +96,7 @@ class ImageData(Configured, LightningDataModule):
                 raise ValueError(f"channels: expected 1 (grey) or 3 (RGB), got {channels}")
         self.roots = [Path(r) for r in ([root] if isinstance(root, str) else root)]
         self.paired, self.domain_names, self.to = paired, domains, to
-        self.preprocessing = Preprocessing((height, width), load, resize, flip, photometric)
+        self.preprocessing = Preprocessing((height, width), load, resize, flip, photometric, crop)
         self.channels_a, self.channels_b = channels_a, channels_b
         self.batch_size, self.seed, self.strict = batch_size, seed, strict
         self.workers = _suitable_workers() if workers is None else workers
@@ -148,7 +150,7 @@ class ImageData(Configured, LightningDataModule):
         assert self.layout is not None
         assert self.layout.validation is not None
         dataset = FixedDataset(self.layout.validation, self._channels, Transforms(self.preprocessing))
-        return DataLoader(dataset, batch_size=1, collate_fn=collate)
+        return DataLoader(dataset, batch_size=1, collate_fn=collate, generator=torch.Generator())
 
     @property
     def _channels(self) -> tuple[int, int]:
@@ -158,6 +160,7 @@ class ImageData(Configured, LightningDataModule):
     def _loading(self) -> dict[str, Any]:
         return {
             "collate_fn": collate,
+            "generator": torch.Generator(),  # its own: starting a loader must not move the training's random state
             "num_workers": self.workers,
             "persistent_workers": self.workers > 0,
             "pin_memory": torch.cuda.is_available(),

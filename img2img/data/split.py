@@ -15,7 +15,7 @@ SMALLEST, LARGEST = 8, 64
 """Images held out at least and at most; never more than a fifth of the set."""
 
 _THUMBNAIL_PX = 16
-_SAME_LEVELS = 3.0
+_SAME_LEVELS = 5.0
 """Two images whose 16x16 grey thumbnails differ by less than this (root mean square, of 255) count as copies."""
 
 _MAX_COMPARED = 20_000

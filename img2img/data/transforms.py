@@ -22,6 +22,8 @@ ResizeName = Literal["short-side", "stretch", "none"]
 """``short-side``: the shorter side becomes the load size, aspect kept. ``stretch``: both sides become the load size, as
 in the originals. ``none``: the file's own size."""
 
+CropName = Literal["random", "centre"]
+
 _SAME_ASPECT = 0.02
 
 
@@ -42,6 +44,7 @@ class Preprocessing:
         resize: see :data:`ResizeName`.
         flip: mirror left to right with probability 1/2.
         photometric: strength in [0, 1] of random brightness, contrast, saturation and hue.
+        crop: where training crops are cut: anywhere, or from the middle.
     """
 
     size: tuple[int, int]
@@ -49,6 +52,7 @@ class Preprocessing:
     resize: ResizeName
     flip: bool
     photometric: float
+    crop: CropName = "random"
 
 
 def load_pixels(source: Source, channels: int) -> Pixels:
@@ -101,7 +105,7 @@ class Transforms:
             A.PadIfNeeded(
                 height, width, border_mode=4
             ),  # 4: cv2.BORDER_REFLECT_101, a mirror that leaves the edge single
-            A.RandomCrop(height, width),
+            A.RandomCrop(height, width) if p.crop == "random" else A.CenterCrop(height, width),
             *([A.HorizontalFlip(p=0.5)] if p.flip else []),
         ]
         self._geometry = A.Compose(geometry, additional_targets={"b": "image"})

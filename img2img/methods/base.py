@@ -167,7 +167,7 @@ class TranslationModule(Configured, LightningModule, ABC):
         )
         factor = schedule.factor(self.images, self.seconds)
         logged: dict[str, Tensor | float] = {"learning_rate": self.optimization.learning_rate * factor}
-        if self._random_to_load is not None:  # here, because starting the loaders drew from it too
+        if self._random_to_load is not None:  # here, after whatever else drew from it since
             torch.set_rng_state(self._random_to_load)
             self._random_to_load = None
         images = self.generate(batch, step)

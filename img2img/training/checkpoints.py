@@ -76,9 +76,9 @@ class Checkpoints(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save when the time has come."""
+        """Save when the time has come, and at the last batch: after it Lightning counts the epoch as whole."""
         del pl_module, outputs, batch, batch_idx
-        if time.monotonic() - self._saved_at > self.every:
+        if trainer.should_stop or time.monotonic() - self._saved_at > self.every:
             self.save(trainer)
 
     def save(self, trainer: Trainer) -> None:

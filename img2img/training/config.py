@@ -178,9 +178,10 @@ def _check_keys(words: Sequence[str]) -> None:
 
 def _check_part(node: Any, where: str, default: type | None, base: type) -> None:
     """Check the description of a class: a name, or a name and options."""
-    options = {k: v for k, v in node.items() if k not in {"class_path", "init_args"}} if isinstance(node, dict) else {}
+    options: dict[str, Any] = {}
     if isinstance(node, dict):
         _merge(options, node.get("init_args") or {})
+        _merge(options, {k: v for k, v in node.items() if k not in {"class_path", "init_args"}})
     name = node.get("class_path") if isinstance(node, dict) else node
     known = {c.__name__: c for c in _subclasses(base)}
     if name is None:

@@ -99,10 +99,10 @@ def train(resolved: Resolved, run: Path, console: Console, *, override: bool = F
         return Outcome(run, finished=True, stopped_by=None, images=done["images"], scores={})
 
     checkpoints = Checkpoints(run, options.save_minutes)
-    signals = Signals(checkpoints)
+    signals = Signals()
     throughput = Throughput(console)
     notes = DataNotes(console)
-    validation = Validation(run, data, options.validations, options.samples, config, console)
+    validation = Validation(run, data, options.validations, options.samples, config, notes, console)
     loggers: list[Logger] = [History(run, done["batches"])]
     if (logger := wandb_logger(options.wandb, run, config, console)) is not None:
         loggers.append(logger)
@@ -128,14 +128,8 @@ def train(resolved: Resolved, run: Path, console: Console, *, override: bool = F
         signals.install()
         try:
             trainer.fit(module, datamodule=data, ckpt_path=str(checkpoint) if checkpoint else None, weights_only=True)
-            checkpoints.save(trainer)
         except SystemExit as error:  # Lightning's end of a second Ctrl-C
             raise KeyboardInterrupt from error
-        except BaseException:
-            with contextlib.suppress(RunError):
-                if module.batches > done["batches"] and signals.received is None:
-                    checkpoints.save(trainer)
-            raise
         finally:
             signals.remove()
     if summary := notes.summary():

@@ -9,23 +9,17 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from img2img.training.checkpoints import Checkpoints
-
 
 class Signals(Callback):
     """Turns the first SIGINT or SIGTERM into a clean stop: finish the batch, save, leave.
 
     A second one ends the program at once.
 
-    Args:
-        checkpoints: what saves.
-
     Attributes:
         received: the signal that stopped the training, or None.
     """
 
-    def __init__(self, checkpoints: Checkpoints) -> None:
-        self.checkpoints = checkpoints
+    def __init__(self) -> None:
         self.received: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
 
@@ -49,11 +43,16 @@ class Signals(Callback):
         self.received = signal.Signals(number)
         print(f"\n{self.received.name}: finishing this batch, then saving (again to stop at once)", flush=True)  # noqa: T201
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take SIGTERM back from Lightning, whose handler ends the training without saving."""
+        del trainer, pl_module
+        for number in self._before:
+            signal.signal(number, self._note)
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save and stop."""
+        """Stop; :class:`Checkpoints`, which comes later, saves whenever the training stops."""
         del pl_module, outputs, batch, batch_idx
-        if self.received is not None and not trainer.should_stop:
-            self.checkpoints.save(trainer)
+        if self.received is not None:
             trainer.should_stop = True

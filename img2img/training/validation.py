@@ -19,6 +19,7 @@ from img2img.data.module import ImageData
 from img2img.image import to_pixels
 from img2img.methods.base import TranslationModule
 from img2img.training.history import TRAINING, VALIDATION, read_history
+from img2img.training.notes import DataNotes
 from img2img.translate.translator import Translator
 
 if TYPE_CHECKING:
@@ -40,14 +41,22 @@ class Validation(Callback):
         times: how often over the whole training.
         samples: images on the panels.
         config: the resolved config, for the translator's summary.
+        notes: where faults of validation images are said.
         console: where to say the scores.
     """
 
     def __init__(
-        self, run: Path, data: ImageData, times: int, samples: int, config: Mapping[str, Any], console: Console
+        self,
+        run: Path,
+        data: ImageData,
+        times: int,
+        samples: int,
+        config: Mapping[str, Any],
+        notes: DataNotes,
+        console: Console,
     ) -> None:
         self.run, self.data, self.times, self.samples = run, data, times, samples
-        self.config, self.console = dict(config), console
+        self.config, self.notes, self.console = dict(config), notes, console
         self.scores: dict[str, float] = {}
         self._next = 0.0
         self._validated_at = -1
@@ -90,6 +99,7 @@ class Validation(Callback):
             moved = Batch(batch.a.to(module.device), batch.b.to(module.device), *batch[2:])
             for name, value in module.score(moved).items():
                 sums[name] = sums.get(name, 0.0) + float(value)
+            self.notes.take(batch.notes)
             count += 1
             if len(batches) < self.samples:
                 batches.append(batch)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from img2img.networks.base import Generator
 from img2img.networks.layers.norm import NormName, needs_bias, norm2d
-from img2img.networks.layers.resample import UpsampleName, upsample2x
+from img2img.networks.layers.resample import DownsampleName, UpsampleName, downsample2x, upsample2x
 from img2img.networks.layers.residual import PaddingName, ResidualBlock
 
 _NUM_HALVINGS = 2
@@ -31,7 +31,8 @@ class ResNetGenerator(Generator):
         norm: kind of norm, see ``NormName``.
         dropout: probability of dropout inside the blocks; 0 in CycleGAN, 0.5 where pix2pix uses this generator.
         padding: of the 7x7 convolutions and the blocks.
-        upsample: ``transposed`` as published, or ``resize``, which cannot make a checkerboard.
+        upsample: ``transposed`` as published, or ``resize`` or ``bilinear``, which cannot make a checkerboard.
+        downsample: ``strided`` as published, or ``blur``, which does not alias.
     """
 
     size_multiple = 4
@@ -49,6 +50,7 @@ class ResNetGenerator(Generator):
         dropout: float = 0.0,
         padding: PaddingName = "reflect",
         upsample: UpsampleName = "transposed",
+        downsample: DownsampleName = "strided",
     ) -> None:
         super().__init__()
         self.in_channels, self.out_channels = in_channels, out_channels
@@ -61,7 +63,7 @@ class ResNetGenerator(Generator):
         ]
         for _ in range(_NUM_HALVINGS):
             layers += [
-                nn.Conv2d(width, 2 * width, 3, stride=2, padding=1, bias=bias),
+                downsample2x(width, 2 * width, downsample, 3, "zeros", bias=bias),
                 norm2d(2 * width, norm),
                 nn.ReLU(inplace=True),
             ]

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from img2img.networks.base import Generator
 from img2img.networks.layers.norm import NormName, needs_bias, norm2d
-from img2img.networks.layers.resample import UpsampleName, upsample2x
+from img2img.networks.layers.resample import DownsampleName, UpsampleName, downsample2x, upsample2x
+from img2img.networks.layers.residual import PaddingName
 
 _NUM_DROPOUT_LEVELS = 3
 
@@ -36,7 +37,9 @@ class UNetGenerator(Generator):
         dropout: probability of dropout in three decoder levels (0.5 in the paper), 0 for none.
         dropout_placement: ``paper``: the three innermost decoder levels (outputs 2x2, 4x4, 8x8 at 256 px); ``port``:
             the innermost has none, so outputs 4x4, 8x8, 16x16, as in the PyTorch port.
-        upsample: ``transposed`` as published, or ``resize``, which cannot make a checkerboard.
+        upsample: ``transposed`` as published, or ``resize`` or ``bilinear``, which cannot make a checkerboard.
+        downsample: ``strided`` as published, or ``blur``, which does not alias.
+        padding: of the encoder's convolutions; zeros as published. The innermost level always pads by zeros.
 
     Raises:
         ValueError: if depth is below 2, or too small for the placement of the dropout.
@@ -52,6 +55,8 @@ class UNetGenerator(Generator):
         dropout: float = 0.5,
         dropout_placement: Literal["paper", "port"] = "port",
         upsample: UpsampleName = "transposed",
+        downsample: DownsampleName = "strided",
+        padding: PaddingName = "zeros",
     ) -> None:
         super().__init__()
         # the paper's three innermost levels fit above the outermost from depth 4 on; the port's start one level later
@@ -68,7 +73,8 @@ class UNetGenerator(Generator):
         self.encoder = nn.ModuleList()
         for level, width in enumerate(widths):
             channels = in_channels if level == 0 else widths[level - 1]
-            layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, stride=2, padding=1, bias=bias)]
+            border: PaddingName = padding if level < depth - 1 else "zeros"  # 2x2 px in: reflection has little to show
+            layers: list[nn.Module] = [downsample2x(channels, width, downsample, 4, border, bias=bias)]
             if 0 < level < depth - 1:  # innermost: one value per channel at 1x1, which a norm would turn into 0
                 layers.append(norm2d(width, norm))
             self.encoder.append(nn.Sequential(*layers))

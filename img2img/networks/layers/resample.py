@@ -1,14 +1,23 @@
-"""Doubling the resolution inside a generator."""
+"""Halving and doubling the resolution inside a generator."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from torch import nn
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-UpsampleName = Literal["transposed", "resize"]
+from img2img.networks.layers.residual import PaddingName
+
+UpsampleName = Literal["transposed", "resize", "bilinear"]
 """``transposed``: transposed convolution, as published. ``resize``: nearest neighbour x2, then a 3x3 convolution,
-which cannot make a checkerboard (Odena et al. 2016, Deconvolution and Checkerboard Artifacts)."""
+which cannot make a checkerboard (Odena et al. 2016, Deconvolution and Checkerboard Artifacts). ``bilinear``: the same
+with bilinear x2, the [1, 3, 3, 1] filter of an anti-aliased generator (Zhang 2019, arXiv 1904.11486)."""
+
+DownsampleName = Literal["strided", "blur"]
+"""``strided``: strided convolution, as published. ``blur``: 3x3 convolution, then the [1, 2, 1] filter at every other
+pixel, which does not alias (Zhang 2019, arXiv 1904.11486)."""
 
 
 def upsample2x(
@@ -23,10 +32,55 @@ def upsample2x(
         kernel_size: of the transposed convolution: 4 in the U-Net, 3 in the ResNet.
         bias: whether the convolution has one.
     """
-    if kind == "resize":
-        return nn.Sequential(
-            nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias)
+    if kind == "transposed":
+        return nn.ConvTranspose2d(
+            in_channels, out_channels, kernel_size, stride=2, padding=1, output_padding=4 - kernel_size, bias=bias
         )
-    return nn.ConvTranspose2d(
-        in_channels, out_channels, kernel_size, stride=2, padding=1, output_padding=4 - kernel_size, bias=bias
+    grow = nn.Upsample(scale_factor=2, mode="nearest" if kind == "resize" else "bilinear")
+    return nn.Sequential(grow, nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias))
+
+
+def downsample2x(
+    in_channels: int,
+    out_channels: int,
+    kind: DownsampleName,
+    kernel_size: Literal[3, 4],
+    padding: PaddingName,
+    *,
+    bias: bool,
+) -> nn.Module:
+    """Return layers that map [B, in, H, W] to [B, out, H / 2, W / 2]; H and W even.
+
+    Args:
+        in_channels: channels in.
+        out_channels: channels out.
+        kind: see :data:`DownsampleName`.
+        kernel_size: of the strided convolution: 4 in the U-Net, 3 in the ResNet.
+        padding: how the convolution sees beyond the border.
+        bias: whether the convolution has one.
+    """
+    if kind == "strided":
+        return nn.Conv2d(in_channels, out_channels, kernel_size, stride=2, padding=1, padding_mode=padding, bias=bias)
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 3, padding=1, padding_mode=padding, bias=bias), BlurHalf(out_channels)
     )
+
+
+class BlurHalf(nn.Module):
+    """Filters each channel with [1, 2, 1] x [1, 2, 1] / 16 and keeps every other pixel.
+
+    Args:
+        channels: number of channels.
+    """
+
+    filter: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        line = torch.tensor([1.0, 2.0, 1.0]) / 4
+        self.register_buffer("filter", torch.outer(line, line).repeat(channels, 1, 1, 1), persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map [B, C, H, W] to [B, C, H / 2, W / 2]; H and W even."""
+        padded = F.pad(features, (1, 1, 1, 1), mode="replicate")
+        return F.conv2d(padded, self.filter.to(features.dtype), stride=2, groups=features.shape[1])
