@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import types
 
+import lightning
 import pytest
 import torch
 import yaml
@@ -176,6 +179,9 @@ def test_options_reach_what_they_configure(pairs, tmp_path):
         (("--method", "pix2pix", "--epochs", "2", "--minutes", "3"), "expected one length"),
         (("--method", "cyclegan", "--data.channels_a", "1"), "identity_weight"),
         (("-c", "nowhere.yaml"), "cannot be read"),
+        (("--methd", "pix2pix"), "did you mean '--method'"),
+        (("--method", "pix2pix", "--epoch", "3"), "did you mean '--epochs'"),
+        (("--method", "pix2pix", "stray"), "expected an option"),
         ((), "expected --method"),
     ],
 )
@@ -264,6 +270,63 @@ def test_cyclegan_continues_bit_for_bit_with_its_pools(unpaired, tmp_path):
             assert all(torch.equal(x, y) for x, y in zip(value["images"], parts[name]["images"], strict=True))
         else:
             assert torch.equal(value, parts[name]), name
+
+
+def test_a_plain_trainer_takes_method_and_data_module(unpaired):
+    """What the README shows: no command, no callback of ours, and the averages are there all the same."""
+    data = img2img.ImageData(str(unpaired), paired=False, size=32, workers=0)
+    module = img2img.CycleGAN(
+        functools.partial(img2img.ResNetGenerator, num_blocks=1, base_channels=4),
+        functools.partial(img2img.PatchDiscriminator, num_layers=1, base_channels=4),
+    )
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    trainer = lightning.Trainer(max_epochs=1, accelerator="cpu", **quiet)
+    trainer.fit(module, data)
+    assert trainer.global_step == module.batches == len(data.train_dataloader())
+    assert 0 < trainer.callback_metrics["validation/cycle_a"] < 2
+    assert module.best_generators()["ab"] is not module.generator_ab
+
+
+def test_shipped_configs_are_found_by_name_anywhere(pairs, tmp_path):
+    words = (
+        "-c",
+        "configs/pix2pix.yaml",
+        "-c",
+        "datasets/facades.yaml",
+        "--data",
+        pairs,
+        "--out",
+        "run",
+        "--print-config",
+    )
+    assert "Pix2Pix" in run_command("train", *words, cwd=tmp_path).stdout
+
+
+def test_a_disk_without_room_for_the_run_is_refused_at_the_start(pairs, tmp_path, monkeypatch):
+    from rich.console import Console
+
+    from img2img.errors import RunError
+    from img2img.training import run as run_module
+    from img2img.training.config import resolve
+
+    monkeypatch.setattr(run_module.shutil, "disk_usage", lambda path: types.SimpleNamespace(free=1))
+    resolved = resolve(
+        [
+            "-c",
+            str(img2img_config("demo.yaml")),
+            f"--data.root={pairs}",
+            "--data.domains=[line, colour]",
+            "--data.to=colour",
+        ]
+    )
+    with pytest.raises(RunError, match="MB are free"):
+        run_module.train(resolved, tmp_path / "run", Console(quiet=True))
+    assert not (tmp_path / "run" / "config.yaml").exists()
 
 
 def test_other_options_on_a_continued_run_are_shown_and_refused(pairs, tmp_path):

@@ -82,9 +82,14 @@ def train(
 
     img2img train -c cyclegan.yaml --data horse2zebra/ --model.cycle_weight 5 --out runs/c5
     """
+    from img2img.configured import nearest
     from img2img.errors import ConfigError
     from img2img.shipped import config_file, recipe_file
 
+    known = [option for parameter in ctx.command.params for option in parameter.opts]
+    for word in ctx.args:
+        if word.startswith("-") and "." not in word and not word[1:2].isdigit():
+            raise ConfigError(f"{word}: no such option{nearest(word, known)}")
     words: list[str] = []
     if method is not None:
         words += ["-c", str(recipe_file(method, recipe))]
