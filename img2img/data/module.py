@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from img2img.configured import Configured
 from img2img.data.datasets import FixedDataset, PairedDataset, UnpairedDataset, collate
@@ -145,11 +145,14 @@ class ImageData(Configured, LightningDataModule):
             **self._loading,
         )
 
-    def val_dataloader(self) -> DataLoader[Any]:
-        """Return the validation images, one at a time, in order."""
+    def val_dataloader(self, at_most: int | None = None) -> DataLoader[Any]:
+        """Return the validation images, one at a time, in order; evenly spaced ones where that is too many."""
         assert self.layout is not None
         assert self.layout.validation is not None
-        dataset = FixedDataset(self.layout.validation, self._channels, Transforms(self.preprocessing))
+        dataset: Dataset[Any] = FixedDataset(self.layout.validation, self._channels, Transforms(self.preprocessing))
+        count = max(len(self.layout.validation.a), len(self.layout.validation.b))
+        if at_most is not None and at_most < count:
+            dataset = Subset(dataset, [i * count // at_most for i in range(at_most)])
         return DataLoader(dataset, batch_size=1, collate_fn=collate, generator=torch.Generator())
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +28,20 @@ if TYPE_CHECKING:
 
     from img2img.networks.base import Generator
 
-_MAX_SCORED = 64
+_MAX_SCORED_PAIRED, _MAX_SCORED_UNPAIRED = 100, 16
+"""Images scored at a validation, evenly spaced; a cycle takes four translations, and says little about quality."""
+
+_MAX_SHARE = 0.1
+"""A validation that is due is left out while validations have taken more than this share of the time."""
+
 _MAX_PANELS_SHOWN = 12
 _PANEL_GAP_PX = 4
 
 
 class Validation(Callback):
-    """Validates evenly over the training; what it shows comes from the code that ``translate`` uses.
+    """Validates evenly over the training, and the last weights always.
+
+    What it shows comes from the code that ``translate`` uses.
 
     Args:
         run: the run folder.
@@ -58,13 +66,14 @@ class Validation(Callback):
         self.run, self.data, self.times, self.samples = run, data, times, samples
         self.config, self.notes, self.console = dict(config), notes, console
         self.scores: dict[str, float] = {}
-        self._next = 0.0
+        self._next = self._began = self._spent = 0.0
         self._validated_at = -1
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Place the next validation after what has been done already."""
         del trainer
         assert isinstance(pl_module, TranslationModule)
+        self._began = time.monotonic()
         self._plan_next(pl_module)
 
     def on_train_batch_end(
@@ -75,7 +84,8 @@ class Validation(Callback):
         assert isinstance(pl_module, TranslationModule)
         assert pl_module.length is not None
         if pl_module.length.progress(pl_module.images, pl_module.seconds) >= self._next:
-            self.validate(trainer, pl_module)
+            if self._spent <= _MAX_SHARE * (time.monotonic() - self._began):
+                self.validate(trainer, pl_module)
             self._plan_next(pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -91,32 +101,31 @@ class Validation(Callback):
 
     def validate(self, trainer: Trainer, module: TranslationModule) -> None:
         """Score, show, and write translator and page."""
-        loader = self.data.val_dataloader()
+        began = time.monotonic()
+        loader = self.data.val_dataloader(_MAX_SCORED_PAIRED if module.paired else _MAX_SCORED_UNPAIRED)
+        shown = {round(i * len(loader) / self.samples) for i in range(self.samples)}
         batches: list[Batch] = []
         sums: dict[str, float] = {}
-        count = 0
-        for batch in loader:
+        for index, batch in enumerate(loader):
+            self.notes.take(batch.notes)
             moved = Batch(batch.a.to(module.device), batch.b.to(module.device), *batch[2:])
             for name, value in module.score(moved).items():
                 sums[name] = sums.get(name, 0.0) + float(value)
-            self.notes.take(batch.notes)
-            count += 1
-            if len(batches) < self.samples:
+            if index in shown:
                 batches.append(batch)
-            if count >= _MAX_SCORED:
-                break
-        self.scores = {f"validation/{name}": total / count for name, total in sums.items()}
+        self.scores = {f"validation/{name}": total / len(loader) for name, total in sums.items()}
         for logger in trainer.loggers:
             logger.log_metrics({**self.scores, "images": float(module.images)}, step=module.batches)
         if self.scores:
-            shown = ", ".join(f"{k.removeprefix('validation/')} {v:.4f}" for k, v in self.scores.items())
-            self.console.print(f"validation at {module.images:,} images: {shown}", highlight=False)
+            said = ", ".join(f"{k.removeprefix('validation/')} {v:.4f}" for k, v in self.scores.items())
+            self.console.print(f"validation at {module.images:,} images: {said}", highlight=False)
         file = translator_file(module, self.data, self.scores, self.config)
         save_translator(self.run / FILE_NAME, file)
         for direction, panel in self._panels(module, batches, file.header).items():
             _show_in(trainer, f"samples/{direction.replace(':', ' to ')}", panel, module.batches)
         write_run_page(self.run, file.header, self.data)
         self._validated_at = module.batches
+        self._spent += time.monotonic() - began
 
     def _panels(
         self, module: TranslationModule, batches: list[Batch], header: dict[str, Any]
