@@ -72,6 +72,17 @@ def test_splits_with_named_folders(pairs, tmp_path):
     assert layout.test is None
 
 
+def test_splits_inside_the_domain_folders_and_underscores(pairs, tmp_path):
+    for split in ("train", "test"):
+        for domain in ("line", "colour"):
+            shutil.copytree(pairs / domain, tmp_path / "inside" / domain / split)
+            shutil.copytree(pairs / domain, tmp_path / "under" / f"{split}_{'A' if domain == 'line' else 'B'}")
+    inside = find_layout([tmp_path / "inside"], paired=True)
+    assert (inside.domains, len(inside.train.a), len(inside.test.a)) == (("colour", "line"), 12, 12)
+    under = find_layout([tmp_path / "under"], paired=True)
+    assert (under.domains, len(under.train.a), len(under.test.a)) == (("A", "B"), 12, 12)
+
+
 def test_orphans_are_named_and_refused_unless_allowed(pairs):
     (pairs / "line" / "07.png").unlink()
     with pytest.raises(DataError, match=r"07\.jpg.*--allow-orphans"):

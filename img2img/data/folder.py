@@ -135,20 +135,21 @@ def _recognise(roots: list[Path], domains: Sequence[str] | None) -> tuple[str, t
     if len(roots) == 2:  # noqa: PLR2004 (a folder per domain)
         first, second = roots
         names = (first.name, second.name) if first.name != second.name else ("A", "B")
-        return "two folders", names, {"train": Split(_whole(first), _whole(second))}
+        return "two folders", names, _domains(first, second)
     if len(roots) != 1:
         raise DataError(f"expected one data folder, or two (one per domain), got {len(roots)}")
     root = roots[0]
     folders = {path.name: path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")}
 
-    if {"trainA", "trainB"} <= folders.keys():
-        splits = {
-            split: Split(_whole(folders[f"{name}A"]), _whole(folders[f"{name}B"]))
-            for split, names_of_split in _SPLIT_NAMES.items()
-            for name in names_of_split
-            if {f"{name}A", f"{name}B"} <= folders.keys()
-        }
-        return "trainA and trainB", ("A", "B"), splits
+    for between in ("", "_"):
+        if {f"train{between}A", f"train{between}B"} <= folders.keys():
+            splits = {
+                split: Split(_whole(folders[f"{name}{between}A"]), _whole(folders[f"{name}{between}B"]))
+                for split, names_of_split in _SPLIT_NAMES.items()
+                for name in names_of_split
+                if {f"{name}{between}A", f"{name}{between}B"} <= folders.keys()
+            }
+            return "trainA and trainB", ("A", "B"), splits
 
     by_split = {s: folders[n] for s, ns in _SPLIT_NAMES.items() for n in ns if n in folders}
     if "train" in by_split:
@@ -167,7 +168,7 @@ def _recognise(roots: list[Path], domains: Sequence[str] | None) -> tuple[str, t
         )
     if (found := _domain_folders(root, domains)) is not None:
         names = found
-        return "two folders", names, {"train": Split(_whole(folders[names[0]]), _whole(folders[names[1]]))}
+        return "two folders", names, _domains(folders[names[0]], folders[names[1]])
     if any(path.suffix.lower() in SUFFIXES for path in root.iterdir()):
         return "side by side", ("A", "B"), {"train": _halves(root)}
     seen = ", ".join(folders) or "no folders and no images"
@@ -189,6 +190,17 @@ def _domain_folders(root: Path, domains: Sequence[str] | None) -> tuple[str, str
     if domains is not None:
         raise DataError(f"--domains {' '.join(domains)}: the folders in {root} are {names[0]} and {names[1]}")
     return names[0], names[1]
+
+
+def _domains(a: Path, b: Path) -> dict[str, Split]:
+    """Return the images of two domain folders: by their own train, val and test folders where both have them."""
+    splits = {
+        split: Split(_whole(a / name), _whole(b / name))
+        for split, names in _SPLIT_NAMES.items()
+        for name in names
+        if (a / name).is_dir() and (b / name).is_dir()
+    }
+    return splits if "train" in splits else {"train": Split(_whole(a), _whole(b))}
 
 
 def _whole(folder: Path) -> tuple[Source, ...]:

@@ -170,7 +170,7 @@ def _open_run(run: Path, config: Mapping[str, Any], *, override: bool, module: T
             raise RunError(f"--out {run}: expected a folder, got a file")
         if run.exists() and not saved.exists() and any(run.iterdir()):
             raise RunError(f"--out {run}: a folder with other files in it; choose a new or empty one")
-        if saved.exists() and not override:
+        if saved.exists() and (run / LAST).exists() and not override:
             _refuse_difference(run, yaml.safe_load(saved.read_text(encoding="utf-8")), dict(config))
         run.mkdir(parents=True, exist_ok=True)
         needed = sum(p.numel() for p in module.parameters()) * _BYTES_PER_PARAMETER
