@@ -12,6 +12,9 @@ DecayName = Literal["epochs", "linear", "cosine", "constant"]
 cosine to 0. ``constant``: none."""
 
 
+_FEWEST_EPOCHS = 4
+
+
 @dataclass(frozen=True)
 class Length:
     """How long to train: a number of images, or a number of seconds for a training that must end in time.
@@ -58,12 +61,24 @@ class Schedule:
         decay: shape of the decay.
         decay_from: share of the training after which the decay begins (0.5 in both papers' ports).
         warmup_images: images over which the factor rises linearly from 0.
+
+    Raises:
+        ValueError: for the published decay over fewer than 4 epochs, which hardly learns: its last epoch runs at a
+            rate of 0, so a single one would learn nothing at all.
     """
 
     length: Length
     decay: DecayName = "linear"
     decay_from: float = 0.5
     warmup_images: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse the published decay where it degenerates."""
+        if self.decay == "epochs" and self.length.epochs() < _FEWEST_EPOCHS:
+            raise ValueError(
+                f"the published decay moves once an epoch and ends an epoch early, so {self.length.epochs():.3g} epochs"
+                f" would hardly learn: train for {_FEWEST_EPOCHS} or more, or set --model.optimization.decay linear"
+            )
 
     def factor(self, images: int, seconds: float = 0.0) -> float:
         """Return what the learning rate is multiplied by, after ``images`` images.

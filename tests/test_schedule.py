@@ -52,7 +52,14 @@ def test_a_length_in_seconds_follows_the_seconds():
     assert schedule.factor(0, 75) == pytest.approx(0.5)
     assert schedule.length.progress(0, 200) == 1
     with pytest.raises(ValueError, match="epochs"):
-        Schedule(schedule.length, "epochs").factor(0)
+        Schedule(schedule.length, "epochs")
+
+
+@pytest.mark.parametrize("epochs", [0.5, 1.0, 3.0])
+def test_the_published_decay_is_refused_where_it_would_learn_nothing(epochs):
+    """One epoch of 100 + 100 scaled down would run at a rate of 0 from its first image to its last."""
+    with pytest.raises(ValueError, match="decay linear"):
+        Schedule(Length(images=int(epochs * 400), seconds=None, images_per_epoch=400), "epochs", 0.5)
 
 
 @pytest.mark.parametrize(("images", "seconds"), [(None, None), (5, 5.0), (0, None), (-3, None)])

@@ -179,6 +179,7 @@ def test_options_reach_what_they_configure(pairs, tmp_path):
         (("--method", "pix2pix", "--epochs", "2", "--minutes", "3"), "expected one length"),
         (("--method", "cyclegan", "--data.channels_a", "1"), "identity_weight"),
         (("-c", "nowhere.yaml"), "cannot be read"),
+        (("--method", "pix2pix", "--recipe", "faithful", "--epochs", "1", *TINY_PIX2PIX), "decay linear"),
         (("--methd", "pix2pix"), "did you mean '--method'"),
         (("--method", "pix2pix", "--epoch", "3"), "did you mean '--epochs'"),
         (("--method", "pix2pix", "stray"), "expected an option"),

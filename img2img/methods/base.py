@@ -156,9 +156,7 @@ class TranslationModule(Configured, LightningModule, ABC):
         del batch_idx
         optimizers = cast("list[LightningOptimizer]", self.optimizers(use_pl_optimizer=True))
         optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
-        schedule = Schedule(
-            self._length(), self.optimization.decay, self.optimization.decay_from, self.optimization.warmup_images
-        )
+        schedule = self.schedule()
         step = Step(
             self.batches,
             self.images,
@@ -213,6 +211,15 @@ class TranslationModule(Configured, LightningModule, ABC):
 
     # Length and averages
 
+    def schedule(self) -> Schedule:
+        """Return the learning-rate schedule over the whole length.
+
+        Raises:
+            ValueError: if decay and length do not go together.
+        """
+        o = self.optimization
+        return Schedule(self._length(), o.decay, o.decay_from, o.warmup_images)
+
     def _length(self) -> Length:
         """Return the one length: set by the command, or read from a plain Trainer's limits."""
         if self.length is None:
@@ -239,7 +246,7 @@ class TranslationModule(Configured, LightningModule, ABC):
             for direction, state in self._averages_to_load.items():
                 self._averages[direction].network.load_state_dict(state)
             self._averages_to_load = {}
-        self._length()
+        self.schedule()
         self._since = time.monotonic()
 
     def _finish(self, batch_images: int) -> None:

@@ -83,10 +83,14 @@ def train(resolved: Resolved, run: Path, console: Console, *, override: bool = F
     precision = resolve_precision(options.precision, device)
     data.setup()
     config = resolved.tree
-    checkpoint = _open_run(run, config, override=override, module=module)
     loader = data.train_dataloader()
     images_per_epoch = len(loader) * data.batch_size
     module.length = _length(options, images_per_epoch)
+    try:
+        module.schedule()
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    checkpoint = _open_run(run, config, override=override, module=module)
     done = _done_so_far(checkpoint)
     if options.init_from is not None and checkpoint is None:
         init_from(module, Path(options.init_from), data.domains)
