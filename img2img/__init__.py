@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from img2img.errors import ConfigError, DataError, Img2ImgError, ModelFileError, RunError
     from img2img.methods.base import TranslationModule
     from img2img.methods.cyclegan import CycleGAN
+    from img2img.methods.export import save
     from img2img.methods.optimization import Optimization
     from img2img.methods.pix2pix import Pix2Pix
     from img2img.networks.base import Discriminator, Generator
@@ -41,6 +42,7 @@ __all__ = [
     "UNetGenerator",
     "__version__",
     "load",
+    "save",
 ]
 
 _HOME = {
@@ -62,6 +64,7 @@ _HOME = {
     "Translator": "translate.translator",
     "UNetGenerator": "networks.generators.unet",
     "load": "translate.translator",
+    "save": "methods.export",
 }
 
 

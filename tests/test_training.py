@@ -273,7 +273,7 @@ def test_cyclegan_continues_bit_for_bit_with_its_pools(unpaired, tmp_path):
             assert torch.equal(value, parts[name]), name
 
 
-def test_a_plain_trainer_takes_method_and_data_module(unpaired):
+def test_a_plain_trainer_takes_method_and_data_module(unpaired, tmp_path):
     """What the README shows: no command, no callback of ours, and the averages are there all the same."""
     data = img2img.ImageData(str(unpaired), paired=False, size=32, workers=0)
     module = img2img.CycleGAN(
@@ -291,6 +291,13 @@ def test_a_plain_trainer_takes_method_and_data_module(unpaired):
     assert trainer.global_step == module.batches == len(data.train_dataloader())
     assert 0 < trainer.callback_metrics["validation/cycle_a"] < 2
     assert module.best_generators()["ab"] is not module.generator_ab
+    img2img.save(module, tmp_path / "saved.safetensors", domains=("horse", "zebra"))
+    translator = img2img.load(tmp_path / "saved.safetensors", "cpu")
+    image = torch.rand(1, 3, 20, 24) * 2 - 1
+    with torch.no_grad():
+        assert torch.equal(translator.tensor(image, to="horse"), module.best_generators()["ba"](image))
+    with pytest.raises(img2img.ConfigError, match="without :"):
+        img2img.save(module, tmp_path / "x.safetensors", domains=("a:b", "c"))
 
 
 def test_shipped_configs_are_found_by_name_anywhere(pairs, tmp_path):

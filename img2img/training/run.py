@@ -26,6 +26,7 @@ from img2img.devices import resolve_device, resolve_precision
 from img2img.errors import ConfigError, RunError
 from img2img.image import atomically
 from img2img.methods.base import CHECKPOINT_KEY, TranslationModule
+from img2img.methods.export import check_domains, directions
 from img2img.schedule import Length
 from img2img.training.checkpoints import LAST, AtomicCheckpointIO, Checkpoints
 from img2img.training.config import Resolved, Training
@@ -82,6 +83,7 @@ def train(resolved: Resolved, run: Path, console: Console, *, override: bool = F
     device = resolve_device(options.device)
     precision = resolve_precision(options.precision, device)
     data.setup()
+    check_domains(data.domains)
     config = resolved.tree
     loader = data.train_dataloader()
     images_per_epoch = len(loader) * data.batch_size
@@ -151,8 +153,7 @@ def init_from(module: TranslationModule, path: Path, domains: tuple[str, str]) -
         ConfigError: if the networks differ.
     """
     file = load_translator(path)
-    a, b = domains
-    named = {"ab": f"{a}:{b}", "ba": f"{b}:{a}"}
+    named = directions(domains)
     for (direction, network), other in zip(
         module.generators().items(), [*file.directions, *file.directions[:1]], strict=False
     ):

@@ -10,15 +10,14 @@ import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from PIL import Image
 from rich.console import Console
-from torch import Tensor
 
 from img2img import report
 from img2img.batch import Batch
-from img2img.checkpoint import FILE_NAME, TranslatorFile, header_of, save_translator, tensors_of
-from img2img.configured import describe
+from img2img.checkpoint import FILE_NAME, save_translator
 from img2img.data.module import ImageData
 from img2img.image import to_pixels
 from img2img.methods.base import TranslationModule
+from img2img.methods.export import directions, translator_file
 from img2img.training.history import TRAINING, VALIDATION, read_history
 from img2img.training.notes import DataNotes
 from img2img.translate.translator import Translator
@@ -26,7 +25,6 @@ from img2img.translate.translator import Translator
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from img2img.networks.base import Generator
 
 _MAX_SCORED_PAIRED, _MAX_SCORED_UNPAIRED = 100, 16
 """Images scored at a validation, evenly spaced; a cycle takes four translations, and says little about quality."""
@@ -101,7 +99,7 @@ class Validation(Callback):
 
     def validate(self, trainer: Trainer, module: TranslationModule) -> None:
         """Score, show, and write translator and page."""
-        began = time.monotonic()
+        began, p = time.monotonic(), self.data.preprocessing
         loader = self.data.val_dataloader(_MAX_SCORED_PAIRED if module.paired else _MAX_SCORED_UNPAIRED)
         shown = {round(i * len(loader) / self.samples) for i in range(self.samples)}
         batches: list[Batch] = []
@@ -119,7 +117,16 @@ class Validation(Callback):
         if self.scores:
             said = ", ".join(f"{k.removeprefix('validation/')} {v:.4f}" for k, v in self.scores.items())
             self.console.print(f"validation at {module.images:,} images: {said}", highlight=False)
-        file = translator_file(module, self.data, self.scores, self.config)
+        file = translator_file(
+            module,
+            self.data.domains,
+            {"size": list(p.size), "load_size": list(p.load_size), "resize": p.resize},
+            {
+                "training_images": len(self.data.layout.train.a) if self.data.layout else 0,
+                "scores": {name: round(value, 6) for name, value in self.scores.items()},
+                "config": {k: v for k, v in self.config.items() if k != "data"},
+            },
+        )
         save_translator(self.run / FILE_NAME, file)
         for direction, panel in self._panels(module, batches, file.header).items():
             _show_in(trainer, f"samples/{direction.replace(':', ' to ')}", panel, module.batches)
@@ -130,13 +137,13 @@ class Validation(Callback):
     def _panels(
         self, module: TranslationModule, batches: list[Batch], header: dict[str, Any]
     ) -> dict[str, Image.Image]:
-        directions = _directions(self.data.domains)
-        networks = {directions[d]: g for d, g in module.best_generators().items()}
+        names = directions(self.data.domains)
+        networks = {names[d]: g for d, g in module.best_generators().items()}
         modes = {name: network.training for name, network in networks.items()}
         translator = Translator(networks, header, module.device)
         panels = {}
         for direction in networks:
-            forward = direction == directions["ab"]
+            forward = direction == names["ab"]
             to, back = direction.split(":")[1], direction.split(":")[0]
             rows = []
             for batch in batches:
@@ -151,37 +158,6 @@ class Validation(Callback):
         for name, network in networks.items():
             network.train(modes[name])
         return panels
-
-
-def translator_file(
-    module: TranslationModule, data: ImageData, scores: Mapping[str, float], config: Mapping[str, Any]
-) -> TranslatorFile:
-    """Gather a translator from a method in training: averaged and raw weights and everything said about them."""
-    names = _directions(data.domains)
-    raw: dict[str, Generator] = {names[d]: g for d, g in module.generators().items()}
-    best = {names[d]: g for d, g in module.best_generators().items()}
-    p = data.preprocessing
-    header = header_of(
-        data.domains,
-        raw,
-        {name: describe(network) for name, network in raw.items()},
-        {"size": list(p.size), "load_size": list(p.load_size), "resize": p.resize},
-        {
-            "method": type(module).__name__,
-            "images": module.images,
-            "batches": module.batches,
-            "seconds": round(module.seconds, 1),
-            "training_images": len(data.layout.train.a) if data.layout else 0,
-            "scores": {name: round(value, 6) for name, value in scores.items()},
-            "config": {k: v for k, v in config.items() if k != "data"},
-        },
-    )
-    tensors: dict[str, Tensor] = {}
-    for name, network in raw.items():
-        tensors |= tensors_of(name, network, "raw")
-        if best[name] is not network:
-            tensors |= tensors_of(name, best[name], "ema")
-    return TranslatorFile(header, tensors)
 
 
 def write_run_page(run: Path, header: Mapping[str, Any], data: ImageData) -> None:
@@ -221,11 +197,6 @@ def write_run_page(run: Path, header: Mapping[str, Any], data: ImageData) -> Non
     for name, points in read_history(run / VALIDATION).items():
         sections.append(report.section(name, report.curves({name: points}, "images")))
     (run / "report.html").write_text(report.page(f"{a} and {b}: {run.resolve().name}", *sections), encoding="utf-8")
-
-
-def _directions(domains: tuple[str, str]) -> dict[str, str]:
-    a, b = domains
-    return {"ab": f"{a}:{b}", "ba": f"{b}:{a}"}
 
 
 def _montage(rows: list[list[np.ndarray[Any, np.dtype[np.uint8]]]]) -> Image.Image:
