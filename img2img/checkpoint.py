@@ -6,6 +6,7 @@ under ``DIRECTION/ema/NAME`` and ``DIRECTION/raw/NAME``. Unknown optional keys a
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -143,7 +144,8 @@ def tensors_of(direction: str, generator: Generator, weights: Weights) -> dict[s
 
 def save_translator(path: Path, file: TranslatorFile) -> None:
     """Write a translator file; it is whole or not there."""
-    data = save(file.tensors, metadata={_KEY: json.dumps(file.header)})
+    header = {**file.header, "sha256": _checksum(file.tensors)}
+    data = save(file.tensors, metadata={_KEY: json.dumps(header)})
     with atomically(path) as out:
         out.write(data)
 
@@ -169,7 +171,17 @@ def load_translator(path: Path) -> TranslatorFile:
         raise ModelFileError(
             f"{path}: {len(broken)} tensors hold NaN or infinity, first {broken[0]}; train again or use an older file"
         )
+    if header.get("sha256") not in {None, _checksum(tensors)}:
+        raise ModelFileError(f"{path}: damaged: its weights are not those it was saved with; copy it again")
     return TranslatorFile(header, tensors)
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -195,7 +207,9 @@ def _open_header(path: Path) -> tuple[Path, dict[str, Any]]:
         with safe_open(str(path), framework="pt") as safe:
             metadata = safe.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise ModelFileError(f"{path}: not a safetensors file, or truncated ({error})") from error
+        raise ModelFileError(
+            f"{path}: not a safetensors file, or truncated ({error}); expected a {FILE_NAME} or a run folder"
+        ) from error
     if _KEY not in metadata:
         raise ModelFileError(f"{path}: a safetensors file, but not an img2img translator (no {_KEY} header)")
     try:

@@ -18,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from img2img.errors import DataError
@@ -45,8 +45,9 @@ class Picture:
         alpha: uint8 [H, W], or None.
         format: Pillow's name of the file format.
         icc_profile: embedded colour profile, or None.
-        exif: EXIF block without orientation, or None.
+        exif: EXIF block of what describes the picture, or None.
         reduced: what the file held and ``pixels`` does not ("16 bits reduced to 8"), or "".
+        dpi: resolution for printing, or None.
     """
 
     pixels: Pixels
@@ -55,11 +56,12 @@ class Picture:
     icc_profile: bytes | None
     exif: bytes | None
     reduced: str
+    dpi: tuple[float, float] | None = None
 
 
 def to_tensor(pixels: Pixels) -> Tensor:
     """Turn uint8 [H, W, C] into float32 [C, H, W] in [-1, 1]: 0 becomes -1, 255 becomes 1."""
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float().div_(127.5).sub_(1)
+    return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C")).float().div_(127.5).sub_(1)
 
 
 def to_pixels(image: Tensor) -> Pixels:
@@ -82,8 +84,10 @@ def opened(source: Path | BinaryIO, name: str) -> Iterator[Image.Image]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.simplefilter("ignore", UserWarning)  # remarks on metadata that does not concern the pixels
-            with Image.open(source, formats=FORMATS) as image:
-                yield image
+            # by file object: Pillow maps uncompressed TIFFs of a *path* into memory and then turns them wrongly
+            with contextlib.ExitStack() as stack:
+                file = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
+                yield stack.enter_context(Image.open(file, formats=FORMATS))
     except DataError:
         raise
     except FileNotFoundError as error:
@@ -114,10 +118,7 @@ def opened(source: Path | BinaryIO, name: str) -> Iterator[Image.Image]:
 
 
 def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
-    """Read an image file whole.
-
-    Upright by its EXIF orientation; palettes resolved; alpha apart; CMYK and others as RGB; 16-bit grey scaled to 8
-    bits (and said in ``reduced``). The first frame of an animation or a multi-page file.
+    """Read an image file whole; see :func:`picture_of` for what becomes of it.
 
     Args:
         source: path or open binary file.
@@ -128,42 +129,88 @@ def read_picture(source: Path | BinaryIO, name: str | None = None) -> Picture:
     """
     name = name if name is not None else str(source)
     with opened(source, name) as image:
-        file_format = image.format or ""
-        reduced = "first frame only" if getattr(image, "n_frames", 1) > 1 else ""
-        icc_profile = image.info.get("icc_profile")
-        image.load()
-        exif = image.getexif()
-        upright = ImageOps.exif_transpose(image)
-        exif.pop(0x0112, None)  # orientation: now in the pixels
-        if upright.mode in {"F", "I"}:
-            raise DataError(
-                f"{name}: {upright.mode} images (32 bits a value) have no known range; save it with 8 or 16 bits"
-            )
-        if upright.mode.startswith("I;16"):
-            grey = np.asarray(upright).astype(np.uint32)
-            pixels = ((grey + 128) // 257).astype(np.uint8)[..., None]
-            return Picture(pixels, None, file_format, None, exif.tobytes() or None, "16 bits reduced to 8")
-        alpha = None
-        if upright.has_transparency_data:
-            upright = upright.convert("RGBA" if upright.mode not in {"LA", "La"} else "LA")
-            alpha = np.asarray(upright.getchannel("A"))
-        mode = "L" if upright.mode in {"1", "L", "LA"} else "RGB"
-        if upright.mode in {"CMYK", "YCCK", "LAB"}:
-            icc_profile = None  # the profile describes the colours that were converted away
-        pixels = np.asarray(upright.convert(mode))
-        pixels = pixels[..., None] if mode == "L" else pixels
-        return Picture(pixels, alpha, file_format, icc_profile, exif.tobytes() if len(exif) else None, reduced)
+        return picture_of(image, name)
+
+
+def picture_of(image: Image.Image, name: str) -> Picture:
+    """Take an opened image apart.
+
+    Upright by its EXIF orientation; palettes resolved; alpha apart; CMYK, Lab and others as RGB; 16 bits scaled to 8
+    (and said in ``reduced``). The first frame of an animation or a multi-page file.
+
+    Raises:
+        DataError: for 32-bit values, which have no known range.
+    """
+    reduced = "first frame only" if getattr(image, "n_frames", 1) > 1 else ""
+    if any(";16" in str(tile) for tile in getattr(image, "tile", ())):
+        reduced = _DEEP  # Pillow itself decodes 16-bit colour to 8 bits
+    file_format, icc_profile, dpi = image.format or "", image.info.get("icc_profile"), image.info.get("dpi")
+    image.load()
+    exif = _descriptive(image.getexif())
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode in {"F", "I"}:
+        raise DataError(
+            f"{name}: {upright.mode} images (32 bits a value) have no known range; save it with 8 or 16 bits"
+        )
+    if upright.mode.startswith("I;16"):
+        grey = np.asarray(upright).astype(np.uint32)
+        pixels = ((grey + 128) // 257).astype(np.uint8)[..., None]
+        return Picture(pixels, None, file_format, None, exif, _DEEP, dpi)
+    alpha = None
+    if upright.has_transparency_data:
+        upright = upright.convert("RGBA" if upright.mode not in {"LA", "La"} else "LA")
+        alpha = np.asarray(upright.getchannel("A"))
+    if upright.mode in {"CMYK", "YCCK", "LAB"}:
+        icc_profile = None  # the profile describes the colours that are converted away
+    if upright.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        upright = ImageCms.profileToProfile(upright, lab, srgb, outputMode="RGB") or upright
+    mode = "L" if upright.mode in {"1", "L", "LA"} else "RGB"
+    pixels = np.asarray(upright.convert(mode))
+    pixels = pixels[..., None] if mode == "L" else pixels
+    return Picture(pixels, alpha, file_format, icc_profile, exif, reduced, dpi)
+
+
+_DEEP = "16 bits reduced to 8"
+
+_DESCRIPTIVE_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
+"""Description, make, model, software, date, artist, copyright. Everything else in the first directory says how the
+pixels of *that* file are stored (a TIFF's own layout stands there too) and would spoil another file."""
+
+_SUB_DIRECTORIES = (0x8769, 0x8825)
+"""Of the exposure and of the place."""
+
+
+def _descriptive(exif: Image.Exif) -> bytes | None:
+    """Keep what describes the picture: not its orientation, its thumbnail, or the layout of the file it was in."""
+    kept = Image.Exif()
+    for tag in _DESCRIPTIVE_TAGS:
+        if tag in exif:
+            kept[tag] = exif[tag]
+    for directory in _SUB_DIRECTORIES:
+        if found := exif.get_ifd(directory):
+            kept.get_ifd(directory).update(found)
+    return kept.tobytes() if len(kept) or any(kept.get_ifd(d) for d in _SUB_DIRECTORIES) else None
 
 
 def with_channels(pixels: Pixels, channels: int) -> Pixels:
     """Turn grey into RGB or RGB into grey (ITU-R 601 luma) where the network asks for it."""
     if pixels.shape[2] == channels:
         return pixels
-    if channels == 3:  # noqa: PLR2004 (RGB)
+    if channels == 3 and pixels.shape[2] == 1:  # noqa: PLR2004 (RGB)
         return np.repeat(pixels, 3, axis=2)
-    if channels == 1:
+    if channels == 1 and pixels.shape[2] == 3:  # noqa: PLR2004 (RGB)
         return np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
-    raise DataError(f"expected an image with {channels} channels, got {pixels.shape[2]}; 1 and 3 can be converted")
+    raise DataError(f"expected an image with {channels} channels, got {pixels.shape[2]}; 1 and 3 are understood")
+
+
+def to_image(picture: Picture) -> Image.Image:
+    """Put colour pixels and alpha together again: mode L, LA, RGB or RGBA."""
+    pixels = picture.pixels
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    if picture.alpha is not None:
+        image.putalpha(Image.fromarray(picture.alpha))
+    return image
 
 
 _ALPHA_FORMATS = {"PNG", "WEBP", "TIFF", "AVIF", "GIF", "JPEG2000"}
@@ -196,18 +243,18 @@ def write_picture(path: Path, picture: Picture) -> None:
             f"{path.name}: {file_format} holds at most {limit} px a side, the image has {picture.pixels.shape}"
         )
     grey = picture.pixels.shape[2] == 1
-    image = Image.fromarray(picture.pixels[..., 0] if grey else picture.pixels)
+    image = to_image(picture)
     if picture.alpha is not None:
-        mask = Image.fromarray(picture.alpha)
-        if file_format in _ALPHA_FORMATS:
-            if file_format in {"WEBP", "AVIF", "GIF"}:
-                image = image.convert("RGB")
-            image.putalpha(mask)
-        else:
-            image = Image.composite(image, Image.new(image.mode, image.size, "white"), mask)
+        if file_format in {"WEBP", "AVIF", "GIF"}:
+            image = image.convert("RGBA")
+        elif file_format not in _ALPHA_FORMATS:
+            white = Image.new(image.mode, image.size, "white")
+            image = Image.composite(image, white, image.getchannel("A")).convert("L" if grey else "RGB")
     options = dict(_SAVE_OPTIONS.get(file_format, {}))
     if picture.icc_profile and not grey:
         options["icc_profile"] = picture.icc_profile
+    if picture.dpi and file_format in {"PNG", "JPEG", "TIFF"}:
+        options["dpi"] = picture.dpi
     if picture.exif and file_format in {"PNG", "JPEG", "WEBP", "AVIF", "TIFF"}:
         options["exif"] = picture.exif
     with atomically(path) as file:

@@ -133,6 +133,8 @@ def damaged(tmp_path, kind):
                 "init_args": {"args": ["false"]},
             }
             save_translator(path, TranslatorFile(header, file.tensors))
+        case "flipped byte":
+            path.write_bytes(data[:-1000] + bytes([data[-1000] ^ 1]) + data[-999:])
         case "folder":
             path = tmp_path
             (tmp_path / "m.safetensors").unlink()
@@ -155,6 +157,7 @@ KINDS = {
     "missing tensor": "expected .* of shape",
     "nan": "NaN",
     "code": "cannot be built",
+    "flipped byte": "not those it was saved with",
     "folder": "no translator.safetensors",
 }
 
@@ -199,6 +202,28 @@ def test_every_kind_of_image_comes_back_as_its_kind(tmp_path):
         translator("photo.png")
     with pytest.raises(TypeError, match="uint8"):
         translator(array.astype(float))
+    with pytest.raises(TypeError, match="float tensor"):
+        translator(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
+    with pytest.raises(ValueError, match=r"\[-1, 1\]"):
+        translator(torch.full((3, 8, 8), 255.0))
+
+
+def test_python_keeps_of_a_picture_what_the_command_keeps(tmp_path):
+    """Alpha carried along, orientation applied: the same table for ``translator(image)`` and ``img2img translate``."""
+    file, _ = a_file()
+    save_translator(tmp_path / "m.safetensors", file)
+    translator = img2img.load(tmp_path / "m.safetensors", "cpu")
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 4), np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / "x.png", exif=exif)
+    with Image.open(tmp_path / "x.png") as opened:
+        out = translator(opened)
+    translator.folder(tmp_path / "x.png", tmp_path / "y.png")
+    with Image.open(tmp_path / "y.png") as written:
+        assert (written.mode, written.size) == ("RGBA", (20, 30))
+        assert written.tobytes() == out.tobytes()
+    assert np.array_equal(translator(np.asarray(picture))[..., 3], np.asarray(picture)[..., 3])
 
 
 def test_dropout_is_off_unless_stochastic_and_seeded(tmp_path):

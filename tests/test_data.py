@@ -129,9 +129,17 @@ def test_same_stem_twice_is_refused(pairs):
 def test_a_single_photo_is_no_pair(tmp_path):
     for i in range(3):
         Image.new("RGB", (41, 20), (i, 0, 0)).save(tmp_path / f"{i}.png")
-    data = data_of(tmp_path, hold_out=0.3, strict=False)
     with pytest.raises(DataError, match="odd width"):
-        next(iter(data.train_dataloader()))
+        next(iter(data_of(tmp_path, hold_out=0.3).train_dataloader()))
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_ordinary_pictures_are_not_cut_in_half(tmp_path, paired):
+    for i in range(6):
+        drawing(i, (60, 40))[1].save(tmp_path / f"{i}.png")
+    with pytest.raises(DataError, match="looks like one picture"):
+        find_layout([tmp_path], paired=paired)
+    assert find_layout([tmp_path], paired=paired, domains=["left", "right"]).kind == "side by side"
 
 
 # Holding out
@@ -287,7 +295,7 @@ def test_unreadable_images_are_passed_over_and_named(pairs):
     loader = data.train_dataloader()
     notes = [note for batch in loader for note in batch.notes]
     assert len(notes) == 1
-    assert notes[0].startswith(f"unreadable: {broken.name}: ")
+    assert notes[0].startswith(f"unreadable: {broken.label}: ")
     with pytest.raises(DataError, match=broken.name):
         data_of(pairs, strict=True)
 
@@ -295,19 +303,19 @@ def test_unreadable_images_are_passed_over_and_named(pairs):
 def test_constant_images_are_noted(pairs):
     Image.new("RGB", (48, 40), "white").save(pairs / "line" / "05.png")
     notes = [n for b in data_of(pairs, hold_out=0.0, domains=["line", "colour"]).train_dataloader() for n in b.notes]
-    assert any(n.startswith("constant: 05.png") for n in notes) or "05.png" in str(data_of(pairs).layout.validation)
+    assert any(n.startswith("constant: line/05.png") for n in notes) or "05.png" in str(
+        data_of(pairs).layout.validation
+    )
     with pytest.raises(DataError, match="every pixel"):
         data_of(pairs, strict=True, hold_out=0.01, seed=1)
 
 
-def test_pairs_of_different_shapes_are_refused_unless_stretched(pairs):
-    Image.open(pairs / "line" / "00.png").resize((48, 80)).save(pairs / "line" / "00.png")
-    transforms = data_of(pairs).train_dataloader
-    with pytest.raises(DataError, match="expected one aspect"):
-        Transforms(Preprocessing((8, 8), (8, 8), "short-side", flip=False, photometric=0)).paired(
-            coordinates(40, 48), coordinates(80, 48), "x", 0
-        )
-    assert callable(transforms)
+def test_pairs_of_different_shapes_are_refused_before_training_unless_stretched(pairs):
+    with Image.open(pairs / "line" / "00.png") as image:
+        image.resize((48, 80)).save(pairs / "line" / "00.png")
+    with pytest.raises(DataError, match=r"1 pairs differ in shape.*00\.png 48x80"):
+        data_of(pairs)
+    assert len(data_of(pairs, resize="stretch").train_dataloader())
 
 
 @pytest.mark.parametrize(

@@ -433,11 +433,11 @@ def test_faults_in_the_data_are_warned_about_once_and_counted(pairs, tmp_path):
     Image.new("RGB", (48, 40), "white").save(pairs / "line" / "04.png")
     words = (*PIX2PIX, "--data", pairs, "--data.hold_out=0.01", "--seed", 5)
     done = run_command(*words, "--out", tmp_path / "run", "--epochs", 3)
-    assert done.stdout.count("unreadable image: 03.png") == 1
-    assert done.stdout.count("constant image: 04.png") == 1
+    assert done.stdout.count("unreadable image: line/03.png") == 1
+    assert done.stdout.count("constant image: line/04.png") == 1
     assert "warnings in the data: " in done.stdout
     done = run_command(*words, "--out", tmp_path / "strict", "--epochs", 3, "--strict", code=1)
-    assert done.stderr.startswith("error: 03.png") or done.stderr.startswith("error: 04.png")
+    assert done.stderr.startswith(("error: line/03.png", "error: line/04.png"))
 
 
 def test_a_full_disk_is_one_line_and_keeps_the_previous_checkpoint(pairs, tmp_path, monkeypatch):
@@ -458,6 +458,15 @@ def test_a_full_disk_is_one_line_and_keeps_the_previous_checkpoint(pairs, tmp_pa
     monkeypatch.undo()
     assert torch.equal(checkpoints.AtomicCheckpointIO().load_checkpoint(target)["x"], torch.ones(3))
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["last.ckpt"]
+
+
+def test_a_fault_in_a_loader_process_is_one_line_too(pairs, tmp_path):
+    for path in (pairs / "line").iterdir():
+        path.write_bytes(path.read_bytes()[:-40])
+    words = [w for w in PIX2PIX if w != "--workers=0"]
+    done = run_command(*words, "--workers=1", "--data", pairs, "--out", tmp_path / "run", "--images", 4, code=1)
+    assert "Traceback" not in done.stderr
+    assert "unreadable images in a row: line/" in done.stderr
 
 
 def test_a_damaged_checkpoint_is_one_line(pairs, tmp_path):

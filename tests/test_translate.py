@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
+import time
 
+import cv2
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 import img2img
 from img2img.checkpoint import save_translator
 from img2img.errors import DataError
+from img2img.image import read_picture
 from tests.conftest import drawing, run_command
 from tests.test_checkpoint import a_file
 
@@ -119,11 +125,96 @@ def test_a_read_only_folder_is_one_line(model, folder, tmp_path):
     assert done.stderr.startswith("error: Permission denied")
 
 
-def test_a_fifo_does_not_hang(model, folder, tmp_path):
+def test_pipes_and_dead_links_are_named_and_do_not_hang(model, folder, tmp_path):
     if not hasattr(os, "mkfifo"):
         pytest.skip("no FIFOs here")
     os.mkfifo(folder / "pipe.png")
-    run_command("translate", model, folder, tmp_path / "out", code=3, timeout=60)
+    (folder / "dead.jpg").symlink_to(folder / "nowhere.jpg")
+    said = run_command("translate", model, folder, tmp_path / "out", code=3, timeout=60).stdout
+    assert "failed: pipe.png: expected an image file, got" in said
+    assert "failed: dead.jpg: no such file" in said
+    assert "5 translated, 3 failed" in said
+
+
+LAB, SRGB = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I;16"])
+@pytest.mark.parametrize("size", [None, 20])
+def test_every_kind_of_tiff_gives_a_readable_tiff(model, tmp_path, mode, size):
+    """A TIFF's tags also say how its pixels are stored; none of that may reach the new file."""
+    (tmp_path / "in").mkdir()
+    picture = drawing(1, (70, 33))[1]
+    if mode == "I;16":
+        stored = Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257)
+    elif mode == "LAB":
+        stored = ImageCms.profileToProfile(picture, SRGB, LAB, outputMode="LAB")
+    else:
+        stored = picture.convert(mode)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x013B] = "the artist"
+    stored.save(tmp_path / "in" / "x.tif", exif=exif, dpi=(300, 300))
+    report = img2img.load(model, "cpu").folder(tmp_path / "in", tmp_path / "out", size=size)
+    assert report.failed == {}
+    with Image.open(tmp_path / "out" / "x.tif") as out:
+        out.load()
+        assert out.size == ((33, 70) if size is None else (20, 42))
+        assert out.mode in {"RGB", "RGBA"}
+        assert out.getexif()[0x013B] == "the artist"
+        assert out.getexif().get(0x0112, 1) == 1
+        assert round(float(out.info["dpi"][0])) == 300
+
+
+def test_lab_cmyk_and_ycbcr_keep_their_colours(tmp_path):
+    picture = drawing(1, (70, 33))[1]
+    lab = ImageCms.profileToProfile(picture, SRGB, LAB, outputMode="LAB")
+    for name, stored in (("lab", lab), ("cmyk", picture.convert("CMYK")), ("ycc", picture.convert("YCbCr"))):
+        stored.save(tmp_path / f"{name}.tif")
+        found = read_picture(tmp_path / f"{name}.tif").pixels.astype(int)
+        assert np.abs(found - np.asarray(picture)).mean() < 3, name
+
+
+def test_sixteen_bit_colour_is_said(tmp_path):
+    deep = (np.asarray(drawing(1)[1]).astype(np.uint16) * 257)[..., ::-1]
+    cv2.imwrite(str(tmp_path / "deep.png"), deep)
+    picture = read_picture(tmp_path / "deep.png")
+    assert picture.reduced == "16 bits reduced to 8"
+    assert np.array_equal(picture.pixels, np.asarray(drawing(1)[1]))
+
+
+def test_places_that_cannot_be_written_fail_by_name(model, folder, tmp_path):
+    (folder / "broken.png").unlink()
+    out = tmp_path / "out"
+    (out / "a.png").mkdir(parents=True)
+    (out / "sub").write_text("a file where a folder is needed")
+    report = img2img.load(model, "cpu").folder(folder, out)
+    assert set(report.failed) == {"a.png", "sub/grey.PNG", "sub/deep/alpha é.webp"}
+    assert sorted(report.translated) == ["a.jpg", "tall.tiff"]
+    assert not [p for p in out.rglob("*") if p.name.startswith(".img2img")]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_an_interrupt_says_how_far_it_came_and_leaves_whole_files(model, tmp_path):
+    (tmp_path / "in").mkdir()
+    for i in range(400):
+        drawing(i, (200, 200))[1].save(tmp_path / "in" / f"{i:03d}.png")
+    words = [sys.executable, "-m", "img2img", "translate", str(model), str(tmp_path / "in"), str(tmp_path / "out")]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 60
+        while len(list((tmp_path / "out").glob("*.png"))) < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "interrupted after" in said
+    assert "Traceback" not in said
+    for path in (tmp_path / "out").iterdir():
+        with Image.open(path) as image:
+            image.load()
 
 
 def test_info_says_what_the_file_is(model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 SOME_FAILED = 3
+INTERRUPTED = 130
 
 
 def translate(
@@ -51,8 +53,9 @@ def translate(
     jobs, _ = plan(source, out)
     translator = load(model, device, weights=weights, stochastic=stochastic, seed=seed)  # type: ignore[arg-type]
     direction = translator.direction(to)
+    count = "1 image" if len(jobs) == 1 else f"{len(jobs)} images"
     console.print(
-        f"{len(jobs)} images, {direction.replace(':', ' -> ')}, on {translator.device.type}"
+        f"{count}, {direction.replace(':', ' -> ')}, on {translator.device.type}"
         + (
             f" (other directions: {', '.join(d for d in translator.directions if d != direction)})"
             if len(translator.directions) > 1
@@ -63,11 +66,27 @@ def translate(
     )
     target = direction.split(":")[1]
     with _bar(console, len(jobs)) as advance:
+        done = 0
 
         def step(report: FolderReport) -> None:
-            advance(len(report.translated) + len(report.failed))
+            nonlocal done
+            done = len(report.translated) + len(report.failed)
+            advance(done)
+            if stopping:
+                raise KeyboardInterrupt
 
-        report = translate_folder(lambda picture: translator.picture(picture, target, size), source, out, step)
+        def stop(number: int, frame: object) -> None:  # finish the image; a second Ctrl-C ends at once
+            del number, frame
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            stopping.append(True)
+
+        stopping: list[bool] = []
+        signal.signal(signal.SIGINT, stop)
+        try:
+            report = translate_folder(lambda picture: translator.picture(picture, target, size), source, out, step)
+        except KeyboardInterrupt:
+            typer.echo(f"interrupted after {done} of {count}; what was written is whole: {out}", err=True)
+            sys.exit(INTERRUPTED)
     for name, reason in report.failed.items():
         console.print(f"failed: {name}: {reason}", style="red", highlight=False, soft_wrap=True, markup=False)
     for reason in sorted(set(report.notes.values())):

@@ -70,7 +70,7 @@ class PairedDataset(Dataset[Item]):
         def read(index: int) -> Item:
             a, b = self.split.a[index], self.split.b[index]
             pixels_a, pixels_b = load_pixels(a, self.channels[0]), load_pixels(b, self.channels[1])
-            sample_a, sample_b = self.transforms.paired(pixels_a, pixels_b, a.name, draw)
+            sample_a, sample_b = self.transforms.paired(pixels_a, pixels_b, a.label, draw)
             return Item(sample_a.image, sample_b.image, a.name, b.name, sample_a.notes + sample_b.notes)
 
         return _first_readable(read, position.sample, len(self), strict=self.strict)
@@ -105,12 +105,12 @@ class UnpairedDataset(Dataset[Item]):
 
         def read_a(index: int) -> tuple[Tensor, str, list[str]]:
             source = self.split.a[index]
-            image, notes = self.transforms.alone(load_pixels(source, self.channels[0]), source.name, draw_a)
+            image, notes = self.transforms.alone(load_pixels(source, self.channels[0]), source.label, draw_a)
             return image, source.name, notes
 
         def read_b(index: int) -> tuple[Tensor, str, list[str]]:
             source = self.split.b[index]
-            image, notes = self.transforms.alone(load_pixels(source, self.channels[1]), source.name, mix(draw_b, 1, 0))
+            image, notes = self.transforms.alone(load_pixels(source, self.channels[1]), source.label, mix(draw_b, 1, 0))
             return image, source.name, notes
 
         num_a, num_b = len(self.split.a), len(self.split.b)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from img2img.configured import nearest
 from img2img.errors import DataError
-from img2img.image import SUFFIXES
+from img2img.image import SUFFIXES, opened
 
 LAYOUTS = """one of these layouts
   DIR/train/*.jpg (source and target side by side), also val/, test/, or DIR/*.jpg without splits
@@ -23,6 +23,7 @@ _SPLIT_NAMES = {
     "test": ("test", "testing"),
 }
 _SHOWN_NAMES = 5
+_PAIR_ASPECT = 1.6
 
 Half = Literal["whole", "left", "right"]
 
@@ -34,6 +35,11 @@ class Source:
     path: Path
     half: Half
     name: str
+
+    @property
+    def label(self) -> str:
+        """Return what messages call it: the file with its folder."""
+        return f"{self.path.parent.name}/{self.path.name}"
 
 
 @dataclass(frozen=True)
@@ -68,13 +74,16 @@ class Layout:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """List the images below a folder by name ending, sorted, without hidden files and folders."""
+    """List the images below a folder by name ending, sorted, without hidden files and folders.
+
+    Whatever else bears such a name (a pipe, a link to nothing) is listed too, so that reading it can say so.
+    """
     found = [
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
-    return sorted(path for path in found if path.is_file())
+    return sorted(path for path in found if not path.is_dir())
 
 
 def find_layout(
@@ -101,6 +110,8 @@ def find_layout(
         if not root.is_dir():
             raise DataError(f"{root}: no such data folder")
     kind, names, splits = _recognise(list(roots), domains)
+    if kind == "side by side" and domains is None:
+        _refuse_single_pictures(splits["train"], paired=paired)
     if domains is not None and set(names) != set(domains):
         names = (domains[0], domains[1])
     if domains is not None and len(set(domains)) != 2:  # noqa: PLR2004 (a pair of domains)
@@ -190,6 +201,22 @@ def _domain_folders(root: Path, domains: Sequence[str] | None) -> tuple[str, str
     if domains is not None:
         raise DataError(f"--domains {' '.join(domains)}: the folders in {root} are {names[0]} and {names[1]}")
     return names[0], names[1]
+
+
+def _refuse_single_pictures(split: Split, *, paired: bool) -> None:
+    """Refuse to cut ordinary pictures in half: a pair side by side is wide, and unpaired data seldom stands so."""
+    for source in split.a[:8]:
+        try:
+            with opened(source.path, source.label) as image:
+                width, height = image.size
+        except DataError:
+            continue
+        if not paired or width < _PAIR_ASPECT * height:
+            raise DataError(
+                f"{source.label} ({width}x{height}) looks like one picture, not two side by side: expected {LAYOUTS}\n"
+                "  or, if these are two side by side, name the halves with --domains LEFT RIGHT"
+            )
+        return
 
 
 def _domains(a: Path, b: Path) -> dict[str, Split]:

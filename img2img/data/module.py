@@ -16,7 +16,7 @@ from img2img.configured import Configured
 from img2img.data.datasets import FixedDataset, PairedDataset, UnpairedDataset, collate
 from img2img.data.folder import Layout, Split, find_layout
 from img2img.data.sampler import EpochSampler, SeekableLoader
-from img2img.data.split import hold_out
+from img2img.data.split import hold_out, refuse_unequal_shapes
 from img2img.data.transforms import CropName, Preprocessing, ResizeName, Transforms, load_pixels
 from img2img.errors import DataError
 
@@ -122,6 +122,10 @@ class ImageData(Configured, LightningDataModule):
         layout = find_layout(
             self.roots, paired=self.paired, domains=self.domain_names, to=self.to, allow_orphans=self.allow_orphans
         )
+        if self.paired and self.preprocessing.resize != "stretch":
+            for split in (layout.train, layout.validation):
+                if split is not None:
+                    refuse_unequal_shapes(split)
         if layout.validation is None:
             train, validation = hold_out(layout.train, self.share, self.seed, paired=self.paired)
             self.held_out = len(validation.a)
@@ -175,10 +179,10 @@ class ImageData(Configured, LightningDataModule):
             for source in sources:
                 pixels = load_pixels(source, channels)  # raises for an unreadable one
                 if pixels.min() == pixels.max():
-                    raise DataError(f"{source.name}: every pixel is the same (--strict)")
+                    raise DataError(f"{source.label}: every pixel is the same (--strict)")
                 if self.preprocessing.resize == "none" and (pixels.shape[0] < height or pixels.shape[1] < width):
                     raise DataError(
-                        f"{source.name}: {pixels.shape[1]}x{pixels.shape[0]} px is below the crop (--strict)"
+                        f"{source.label}: {pixels.shape[1]}x{pixels.shape[0]} px is below the crop (--strict)"
                     )
 
 

@@ -18,6 +18,12 @@ _THUMBNAIL_PX = 16
 _SAME_LEVELS = 5.0
 """Two images whose 16x16 grey thumbnails differ by less than this (root mean square, of 255) count as copies."""
 
+_MAX_SIZES_READ, _SHOWN_PAIRS = 2000, 3
+_ORIENTATION, _QUARTER_TURNS = 0x0112, {5, 6, 7, 8}
+
+SAME_ASPECT = 0.02
+"""Shapes that differ by less, from rounding, count as one."""
+
 _MAX_COMPARED = 20_000
 """Beyond this many images only equal thumbnails count as copies: comparing all pairs would take minutes."""
 
@@ -119,5 +125,38 @@ def _thumbnail(source: Source) -> NDArray[np.uint8] | None:
             }
             small = flat.resize((_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.BOX, box=boxes[source.half])
             return np.asarray(small)
+    except DataError:
+        return None
+
+
+def refuse_unequal_shapes(split: Split) -> None:
+    """Look at the sizes of up to 2,000 pairs, without decoding them, before an hour of training is lost.
+
+    Raises:
+        DataError: naming pairs whose images differ in aspect by more than 2 %.
+    """
+    step = max(len(split.a) // _MAX_SIZES_READ, 1)
+    unequal = []
+    for a, b in list(zip(split.a, split.b, strict=True))[::step]:
+        if a.path == b.path:
+            continue  # halves of one file are equal
+        size_a, size_b = _upright_size(a), _upright_size(b)
+        if size_a is None or size_b is None:
+            continue  # an unreadable file is named when the training meets it
+        (width_a, height_a), (width_b, height_b) = size_a, size_b
+        if abs(width_a * height_b / (height_a * width_b) - 1) > SAME_ASPECT:
+            unequal.append(f"{a.label} {width_a}x{height_a} and {b.label} {width_b}x{height_b}")
+    if unequal:
+        raise DataError(
+            f"{len(unequal)} pairs differ in shape, so their pixels cannot correspond: {'; '.join(unequal[:3])}"
+            f"{' ...' if len(unequal) > _SHOWN_PAIRS else ''}; crop them alike, or add --data.resize stretch"
+        )
+
+
+def _upright_size(source: Source) -> tuple[int, int] | None:
+    try:
+        with opened(source.path, source.label) as image:
+            turned = image.getexif().get(_ORIENTATION, 1) in _QUARTER_TURNS
+            return image.size[::-1] if turned else image.size
     except DataError:
         return None

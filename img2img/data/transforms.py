@@ -24,7 +24,7 @@ in the originals. ``none``: the file's own size."""
 
 CropName = Literal["random", "centre"]
 
-_SAME_ASPECT = 0.02
+_SAME_ASPECT = 0.02  # as where the sizes are looked at before training
 
 
 class Sample(NamedTuple):
@@ -61,13 +61,15 @@ def load_pixels(source: Source, channels: int) -> Pixels:
     Raises:
         DataError: naming the file, if it cannot be read whole or a side-by-side image has an odd width.
     """
-    picture = read_picture(source.path, source.name)
+    picture = read_picture(source.path, source.label)
     pixels = with_channels(_on_white(picture), channels)
     if source.half == "whole":
         return pixels
     width = pixels.shape[1]
     if width % 2:
-        raise DataError(f"{source.name}: expected two images of one width side by side, got an odd width of {width} px")
+        raise DataError(
+            f"{source.label}: expected two images of one width side by side, got an odd width of {width} px"
+        )
     return pixels[:, : width // 2] if source.half == "left" else pixels[:, width // 2 :]
 
 

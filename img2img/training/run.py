@@ -23,7 +23,7 @@ from rich.console import Console
 from img2img.checkpoint import FILE_NAME, load_translator
 from img2img.data.module import ImageData
 from img2img.devices import resolve_device, resolve_precision
-from img2img.errors import ConfigError, RunError
+from img2img.errors import ConfigError, Img2ImgError, RunError
 from img2img.image import atomically
 from img2img.methods.base import CHECKPOINT_KEY, TranslationModule
 from img2img.methods.export import check_domains, directions
@@ -134,6 +134,11 @@ def train(resolved: Resolved, run: Path, console: Console, *, override: bool = F
         signals.install()
         try:
             trainer.fit(module, datamodule=data, ckpt_path=str(checkpoint) if checkpoint else None, weights_only=True)
+        except Img2ImgError as error:
+            said = str(error).strip()
+            if "Original Traceback" in said:  # torch wraps what a loader process raised: its last line is the message
+                raise type(error)(said.splitlines()[-1].partition(": ")[2]) from error
+            raise
         except SystemExit as error:  # Lightning's end of a second Ctrl-C
             raise KeyboardInterrupt from error
         finally:
@@ -258,6 +263,8 @@ def _say(
     counts = f"{len(train_split.a)} pairs" if data.paired else f"{len(train_split.a)} + {len(train_split.b)} images"
     place = f"{device.type}{threads} in {precision}, {parameters:.1f}M parameters"
     console.print(f"{type(module).__name__} {a} {arrow} {b} on {place}", highlight=False)
+    if data.to is None and len(module.generators()) == 1:
+        console.print(f"direction: {a} -> {b}; --to {a} for the other way", highlight=False)
     where = f"held out of them by seed {options.seed}" if data.held_out else "from the data folder"
     validating = f"{len(held.a)} pairs" if data.paired else f"{len(held.a)} + {len(held.b)} images"
     console.print(

@@ -58,6 +58,7 @@ def wandb_logger(mode: WandbMode, run: Path, config: Mapping[str, Any], console:
     if not _has_key():
         console.print(
             "wandb: no key on this machine (wandb login), logging offline; send it later with wandb sync",
+            soft_wrap=True,
             highlight=False,
         )
         return start(offline=True)
@@ -67,6 +68,7 @@ def wandb_logger(mode: WandbMode, run: Path, config: Mapping[str, Any], console:
         reason = " ".join(str(error).split())[:120]
         console.print(
             f"wandb: cannot reach the server ({reason}), logging offline; send it later with wandb sync",
+            soft_wrap=True,
             highlight=False,
         )
         wandb.teardown()

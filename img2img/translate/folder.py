@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ from pathlib import Path
 from img2img.data.folder import list_images
 from img2img.errors import DataError
 from img2img.image import SUFFIXES, Picture, read_picture, write_picture
+
+_HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 @dataclass
@@ -96,7 +99,7 @@ def translate_folder(
 
     Raises:
         DataError: if there is nothing to do or the output would touch the input.
-        OSError: if the output cannot be written (read-only folder, full disk): the next image would fail alike.
+        OSError: if the disk is full or read-only: the next image would fail alike.
     """
     began = time.monotonic()
     jobs, others = plan(source, out)
@@ -109,6 +112,10 @@ def translate_folder(
             write_picture(job.target, translated)
         except DataError as error:
             report.failed[job.name] = str(error).removeprefix(f"{job.name}: ")
+        except OSError as error:
+            if error.errno in _HOPELESS:
+                raise
+            report.failed[job.name] = f"cannot be written ({error.strerror or error})"
         except (MemoryError, RuntimeError) as error:
             if not isinstance(error, MemoryError) and "memory" not in str(error).lower():
                 raise

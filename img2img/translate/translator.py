@@ -18,7 +18,7 @@ from img2img.configured import nearest
 from img2img.data.transforms import resized
 from img2img.devices import resolve_device
 from img2img.errors import ConfigError, DataError
-from img2img.image import Picture, round_to_8_bits, to_pixels, to_tensor, with_channels
+from img2img.image import Picture, picture_of, round_to_8_bits, to_image, to_pixels, to_tensor, with_channels
 from img2img.networks.base import Generator
 from img2img.translate.folder import FolderReport, translate_folder
 
@@ -127,30 +127,43 @@ class Translator:
         """Translate one image or a list, returning the kind that came.
 
         Args:
-            image: a PIL image; a uint8 array [H, W] or [H, W, C]; or a float tensor [C, H, W] or [B, C, H, W] in
-                [-1, 1].
+            image: a PIL image of any mode; a uint8 array [H, W] or [H, W, C] with C 1, 3 or 4; or a float tensor
+                [C, H, W] or [B, C, H, W] in [-1, 1]. Alpha is carried along.
             to: target domain; the main one by default.
 
         Raises:
             TypeError: for any other kind.
+            ValueError: for a tensor with values outside [-1, 1].
         """
         if isinstance(image, Image.Image):
-            pixels = np.asarray(image.convert("L" if image.mode in {"1", "L"} else "RGB"))
-            out = self(pixels, to)
-            return Image.fromarray(out)
+            return to_image(self.picture(picture_of(image, "image"), to))
         if isinstance(image, np.ndarray):
-            if image.dtype != np.uint8 or image.ndim not in {2, 3}:
-                raise TypeError(f"expected a uint8 array [H, W] or [H, W, C], got {image.dtype} {list(image.shape)}")
-            pixels = image if image.ndim == 3 else image[..., None]  # noqa: PLR2004 (height, width, channels)
-            translated = self.picture(Picture(pixels, None, "", None, None, ""), to).pixels
-            return translated[..., 0] if translated.shape[2] == 1 else translated
+            return self._array(image, to)
         if isinstance(image, Tensor):
             batch = image if image.ndim == 4 else image[None]  # noqa: PLR2004 (a batch of images)
-            translated_batch = round_to_8_bits(self.tensor(batch, to))
-            return translated_batch if image.ndim == 4 else translated_batch[0]  # noqa: PLR2004
+            if not batch.is_floating_point() or batch.ndim != 4:  # noqa: PLR2004
+                raise TypeError(
+                    f"expected a float tensor [C, H, W] or [B, C, H, W], got {image.dtype} {list(image.shape)}"
+                )
+            if not bool((batch.abs() <= 1 + 1e-3).all()):
+                raise ValueError("expected values in [-1, 1], got values outside or NaN")
+            translated = round_to_8_bits(self.tensor(batch, to))
+            return translated if image.ndim == 4 else translated[0]  # noqa: PLR2004
         if isinstance(image, list | tuple):
             return [self(one, to) for one in image]
         raise TypeError(f"expected a PIL image, a NumPy array, a tensor or a list of them, got {type(image).__name__}")
+
+    def _array(self, image: NDArray[np.uint8], to: str | None) -> NDArray[np.uint8]:
+        shape = image.shape
+        if image.dtype != np.uint8 or len(shape) not in {2, 3} or (len(shape) == 3 and shape[2] not in {1, 3, 4}):  # noqa: PLR2004
+            got = f"{image.dtype} {list(shape)}"
+            raise TypeError(f"expected a uint8 array [H, W] or [H, W, C] with C 1, 3 or 4 (RGBA), got {got}")
+        pixels = image if len(shape) == 3 else image[..., None]  # noqa: PLR2004 (height, width, channels)
+        alpha = pixels[..., 3] if pixels.shape[2] == 4 else None  # noqa: PLR2004 (RGBA)
+        translated = self.picture(Picture(pixels[..., :3], alpha, "", None, None, ""), to)
+        if alpha is not None:
+            return np.concatenate([with_channels(translated.pixels, 3), alpha[..., None]], axis=2)
+        return translated.pixels[..., 0] if translated.pixels.shape[2] == 1 else translated.pixels
 
     def folder(
         self, source: str | Path, out: str | Path, to: str | None = None, size: int | None = None
