@@ -95,19 +95,7 @@ def run_command(
     return done
 
 
-TINY_PIX2PIX = (
-    "--model.generator.depth=4",
-    "--model.generator.base_channels=4",
-    "--model.generator.dropout=0",
-    "--model.discriminator.base_channels=4",
-    "--model.discriminator.num_layers=1",
-    "--size=32",
-    "--workers=0",
-    "--device=cpu",
-    "--precision=fp32",
-)
-TINY_CYCLEGAN = (
-    "--model.generator.num_blocks=1",
+_TINY = (
     "--model.generator.base_channels=4",
     "--model.discriminator.base_channels=4",
     "--model.discriminator.num_layers=1",
@@ -116,3 +104,5 @@ TINY_CYCLEGAN = (
     "--device=cpu",
     "--precision=fp32",
 )
+TINY_PIX2PIX = ("--model.generator.depth=4", "--model.generator.dropout=0", *_TINY)
+TINY_CYCLEGAN = ("--model.generator.num_blocks=1", *_TINY)

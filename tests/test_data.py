@@ -300,14 +300,14 @@ def test_unreadable_images_are_passed_over_and_named(pairs):
         data_of(pairs, strict=True)
 
 
-def test_constant_images_are_noted(pairs):
-    Image.new("RGB", (48, 40), "white").save(pairs / "line" / "05.png")
-    notes = [n for b in data_of(pairs, hold_out=0.0, domains=["line", "colour"]).train_dataloader() for n in b.notes]
-    assert any(n.startswith("constant: line/05.png") for n in notes) or "05.png" in str(
-        data_of(pairs).layout.validation
-    )
-    with pytest.raises(DataError, match="every pixel"):
-        data_of(pairs, strict=True, hold_out=0.01, seed=1)
+def test_constant_images_are_noted_and_refused_under_strict(pairs):
+    data = data_of(pairs)
+    source = data.layout.train.a[2]
+    Image.new("RGB", (48, 40), "white").save(source.path)
+    notes = [note for batch in data.train_dataloader() for note in batch.notes]
+    assert notes == [f"constant: {source.label}: every pixel is the same"]
+    with pytest.raises(DataError, match=f"{source.label}: every pixel"):
+        data_of(pairs, strict=True)
 
 
 def test_pairs_of_different_shapes_are_refused_before_training_unless_stretched(pairs):

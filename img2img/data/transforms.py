@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -202,8 +201,3 @@ class Transforms:
         if self.preprocessing.resize == "none" and (pixels.shape[0] < height or pixels.shape[1] < width):
             notes.append(f"small: {name}: {pixels.shape[1]}x{pixels.shape[0]} px is below the crop, mirrored up to it")
         return notes
-
-
-def pixels_of(path: Path, channels: int) -> Pixels:
-    """Decode a whole file as training does."""
-    return load_pixels(Source(path, "whole", path.name), channels)
