@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 import torch
@@ -50,12 +51,15 @@ class Step(NamedTuple):
         images: images of the source domain seen before this batch, over all ranks.
         progress: share of the training done, in [0, 1].
         generator: random numbers on the CPU, a function of (seed, batch, rank) alone.
+        levers: what the guard has raised so far, by name: ``instance_noise`` and ``cycle_noise`` (standard deviation
+            in [-1, 1] units), ``augment`` (probability). A part uses the larger of its option and its lever.
     """
 
     batches: int
     images: int
     progress: float
     generator: torch.Generator
+    levers: Mapping[str, float] = MappingProxyType({})
 
 
 class Turn(NamedTuple):
@@ -63,11 +67,24 @@ class Turn(NamedTuple):
 
     Attributes:
         losses: weighted scalars by log key (``generator/cycle``); their sum is minimised. Empty: the player passes.
-        observed: detached tensors for monitors.
+        observed: detached tensors for monitors: a discriminator's ``real_logits`` and ``fake_logits``, a generator's
+            fakes.
     """
 
     losses: dict[str, Tensor]
     observed: dict[str, Tensor]
+
+
+class Skipped(NamedTuple):
+    """A batch that moved nothing, because a loss or a gradient was not finite.
+
+    Attributes:
+        player: whose turn it was.
+        names: the batch's files, of all ranks.
+    """
+
+    player: str
+    names: list[str]
 
 
 class TranslationModule(Configured, LightningModule, ABC):
@@ -87,6 +104,16 @@ class TranslationModule(Configured, LightningModule, ABC):
     paired: ClassVar[bool]
     channels_a: int
     channels_b: int
+    observed: dict[str, Tensor]
+    """What the turns of the last batch observed, by ``player/name``."""
+    gradient_norms: dict[str, Tensor]
+    """Global norm of each player's gradients in the last batch, before clipping; a scalar on the device."""
+    skipped: Skipped | None
+    """What was wrong with the last batch if it was skipped."""
+    rates: dict[str, float]
+    """Factors on the players' learning rates by name; 1 until the guard lowers one."""
+    levers: dict[str, float]
+    """See :attr:`Step.levers`."""
 
     def __init__(self, optimization: Optimization, seed: int) -> None:
         super().__init__()
@@ -97,6 +124,8 @@ class TranslationModule(Configured, LightningModule, ABC):
         self.batches = 0
         self.images = 0
         self.seconds = 0.0
+        self.observed, self.gradient_norms, self.skipped = {}, {}, None
+        self.rates, self.levers = {}, {}
         self._averages: dict[str, Average] = {}
         self._averages_to_load: dict[str, dict[str, Tensor]] = {}
         self._random_to_load: Tensor | None = None
@@ -162,7 +191,9 @@ class TranslationModule(Configured, LightningModule, ABC):
             self.images,
             schedule.length.progress(self.images, self.seconds),
             torch.Generator().manual_seed(_mix(self.seed, self.batches, self.global_rank)),
+            self.levers,
         )
+        self.observed, self.gradient_norms, self.skipped = {}, {}, None
         factor = schedule.factor(self.images, self.seconds)
         logged: dict[str, Tensor | float] = {"learning_rate": self.optimization.learning_rate * factor}
         if self._random_to_load is not None:  # here, after whatever else drew from it since
@@ -176,6 +207,7 @@ class TranslationModule(Configured, LightningModule, ABC):
                     continue
                 total = torch.stack([loss.float() for loss in turn.losses.values()]).sum()
                 self._move(optimizer, total, factor)
+            self.observed |= {f"{player.name}/{name}": tensor for name, tensor in turn.observed.items()}
             logged |= {key: loss.detach() for key, loss in turn.losses.items()}
         loop = self.trainer.fit_loop.epoch_loop.manual_optimization
         loop._on_before_step()  # noqa: SLF001 (global_step counts this batch, once)
