@@ -83,9 +83,9 @@ def test_a_turn_moves_only_its_own_networks(method, adversarial, monkeypatch):
     deltas = []
     original = method._move
 
-    def spy(self, optimizer, total, factor):
+    def spy(self, *words):
         before = {n: p.detach().clone() for n, p in self.named_parameters()}
-        original(self, optimizer, total, factor)
+        original(self, *words)
         deltas.append({n for n, p in self.named_parameters() if not torch.equal(before[n], p)})
 
     monkeypatch.setattr(method, "_move", spy)
@@ -255,7 +255,7 @@ def test_average_follows_the_ramped_half_life():
     from img2img.methods.average import Average
 
     network = torch.nn.Linear(1, 1, bias=False)
-    average = Average(network)
+    average = Average(network, 10_000)
     torch.nn.init.constant_(network.weight, 1.0)
     average.update(network, images_seen=4, batch_images=4)
     assert float(average.network.weight) == 1.0  # beta is 0 until the first image has been seen

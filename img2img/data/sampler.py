@@ -74,6 +74,10 @@ class SeekableLoader(DataLoader[Any]):
         if isinstance(sampler, EpochSampler):
             sampler.skip = 0
 
+    def step_back(self) -> None:
+        """Take the last batch back: it was handed out and not used."""
+        self._handed_out -= 1
+
     def state_dict(self) -> dict[str, int]:
         """Return the position in the epoch."""
         return {"batches": self._handed_out}

@@ -15,9 +15,10 @@ from torch import Tensor
 from img2img.batch import Batch
 from img2img.losses.adversarial import AdversarialName, adversarial_loss
 from img2img.losses.gradient_penalty import gradient_penalty
-from img2img.methods.base import Direction, Player, Step, TranslationModule, Turn
+from img2img.methods.base import TranslationModule
 from img2img.methods.critic import check_critic, penalty_weight
 from img2img.methods.optimization import Optimization
+from img2img.methods.turns import Direction, Player, Step, Turn
 from img2img.networks.base import DiscriminatorFactory, Generator, GeneratorFactory
 from img2img.networks.discriminators.patch import PatchDiscriminator
 from img2img.networks.generators.unet import UNetGenerator
