@@ -162,6 +162,7 @@ class TranslationModule(Configured, LightningModule, ABC):
             self.levers,
         )
         self.observed, self.gradient_norms, self.skipped = {}, {}, None
+        take_over_reduction(self.trainer)
         self._undo.begin(self.device)
         try:
             logged = self._take_turns(batch, step, schedule.factor(self.images, self.seconds))

@@ -49,8 +49,9 @@ def one_scaler_each(trainer: Trainer, players: Sequence[str]) -> dict[str, torch
 
 
 def take_over_reduction(trainer: Trainer) -> bool:
-    """Keep DDP from reducing gradients itself and tell whether there is a DDP.
+    """Keep DDP from reducing gradients itself in this batch and tell whether there is a DDP.
 
+    Called before each batch: Lightning switches the reduction on again after each.
     Its hooks reduce every network in every backward pass and refuse a turn that leaves a network out;
     :func:`img2img.methods.ranks.average_gradients` reduces those that move, once a turn.
     """
