@@ -62,10 +62,9 @@ class TranslationModule(Configured, LightningModule, ABC):
     """See :attr:`Step.levers`."""
     sent_bytes: dict[str, int]
     """Bytes of gradients that each player's last turn handed to the all-reduce; 0 on one process."""
-    stop_wished: bool
-    """Set it to end the training after the batch in progress, on all processes."""
-    save_wished: bool
-    """Set it to have :class:`img2img.training.checkpoints.Checkpoints` save after the batch in progress."""
+    wishes: dict[str, bool]
+    """What any process may wish for during a batch and all then know of at its end: ``stop`` ends the training,
+    ``save`` makes a checkpoint, ``no_validation`` leaves one out."""
 
     def __init__(self, optimization: Optimization, seed: int) -> None:
         super().__init__()
@@ -78,7 +77,7 @@ class TranslationModule(Configured, LightningModule, ABC):
         self.seconds = 0.0
         self.observed, self.gradient_norms, self.skipped = {}, {}, None
         self.rates, self.levers = {}, {}
-        self.stop_wished = self.save_wished = False
+        self.wishes = {"stop": False, "save": False, "no_validation": False}
         self._averages: dict[str, Average] = {}
         self._averages_to_load: dict[str, dict[str, Tensor]] = {}
         self._random_to_load: dict[str, Tensor] | None = None
@@ -339,12 +338,12 @@ class TranslationModule(Configured, LightningModule, ABC):
         self._since = now
         losses: dict[str, Tensor | float] = dict(logged)
         if (count := self.trainer.world_size) > 1:
-            first = self.global_rank == 0
-            wishes = [self.seconds if first else 0.0, self.stop_wished, self.save_wished]
-            self.seconds, stop, save, *sums = ranks.total([*wishes, *logged.values()], self.device)
-            self.stop_wished, self.save_wished = bool(stop), bool(save)
-            losses = {key: value / count for key, value in zip(logged, sums, strict=True)}
-        if self.stop_wished or self._length().progress(self.images, self.seconds) >= 1:
+            clock = self.seconds if self.global_rank == 0 else 0.0
+            mine: list[float | Tensor] = [clock, *self.wishes.values(), *logged.values()]
+            self.seconds, *sums = ranks.total(mine, self.device)
+            self.wishes = {name: wished > 0 for name, wished in zip(self.wishes, sums, strict=False)}
+            losses = {key: value / count for key, value in zip(logged, sums[len(self.wishes) :], strict=True)}
+        if self.wishes["stop"] or self._length().progress(self.images, self.seconds) >= 1:
             self.trainer.should_stop = True
         return losses
 
