@@ -13,6 +13,7 @@ from torch import nn
 
 from img2img.configured import describe, factory
 from img2img.networks.base import Generator
+from img2img.networks.discriminators.multiscale import MultiscaleDiscriminator
 from img2img.networks.discriminators.patch import PatchDiscriminator
 from img2img.networks.discriminators.pixel import PixelDiscriminator
 from img2img.networks.generators.resnet import ResNetGenerator
@@ -27,6 +28,7 @@ from tests.discover import DISCRIMINATORS, GENERATORS
 SMALL = {
     "UNetGenerator": {"depth": 5, "base_channels": 4},
     "ResNetGenerator": {"num_blocks": 2, "base_channels": 4},
+    "MultiscaleDiscriminator": {"base_channels": 4},
     "PatchDiscriminator": {"base_channels": 4},
     "PixelDiscriminator": {"base_channels": 4},
 }
@@ -64,6 +66,9 @@ COUNTS = [  # published totals, by instantiating the reference code
     (PatchDiscriminator, (3,), {"num_layers": 4}, 6_959_553),
     (PatchDiscriminator, (3,), {"num_layers": 5}, 11_154_369),
     (PatchDiscriminator, (3,), {"num_layers": 6}, 15_349_185),
+    (PatchDiscriminator, (3,), {"norm": "none", "spectral_norm": True}, 2_764_737),  # divides weights, adds none
+    (MultiscaleDiscriminator, (6,), {}, 2 * 2_767_809),
+    (MultiscaleDiscriminator, (6,), {"num_scales": 3}, 3 * 2_767_809),
     (PixelDiscriminator, (3,), {}, 8_705),
     (PixelDiscriminator, (6,), {}, 8_897),
     (PixelDiscriminator, (3,), {"norm": "batch"}, 8_832),

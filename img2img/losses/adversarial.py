@@ -175,8 +175,8 @@ class Relativistic(AdversarialLoss):
         for high, low in pairs:
             if high.shape != low.shape:
                 raise ValueError(
-                    f"a relativistic loss compares real images and fakes of one size, got logits {list(high.shape)} and "
-                    f"{list(low.shape)}: give both domains one size, or set critic.relativistic to false"
+                    f"a relativistic loss compares real images and fakes of one size, got logits {list(high.shape)} "
+                    f"and {list(low.shape)}: give both domains one size, or set critic.relativistic to false"
                 )
         return sum((self.of.real(h - w) for h, w in pairs), start=higher[0].new_zeros(())) / len(pairs)
 

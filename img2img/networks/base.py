@@ -88,8 +88,8 @@ class Discriminator(Configured, nn.Module, ABC):
             float32: larger for more real, never through a sigmoid.
         """
 
-    @final
-    def forward(self, images: Tensor) -> list[Tensor]:  # type: ignore[misc] (torch declares it as an attribute)
+    @final  # type: ignore[misc]  # torch declares forward as an attribute
+    def forward(self, images: Tensor) -> list[Tensor]:
         """Judge a batch.
 
         Args:

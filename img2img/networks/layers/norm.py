@@ -61,14 +61,7 @@ class Norm2d(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Normalise [B, C, H, W]; ``instance`` and ``batch`` need more than one value per channel and image."""
         if self.running_mean is None:
-            weight: Tensor | None = self.weight
-            bias: Tensor | None = self.bias
-            if weight is None:  # without float32 weights torch keeps the statistics of bfloat16 features in bfloat16
-                exact = torch.promote_types(features.dtype, torch.float32)
-                weight, bias = (
-                    features.new_ones(self.channels, dtype=exact),
-                    features.new_zeros(self.channels, dtype=exact),
-                )
+            weight, bias = self._weight_and_bias(features)
             return F.instance_norm(features, weight=weight, bias=bias, eps=self.eps)
         if self.synchronised and self.training and _several_processes():
             return self._over_all_processes(features)
@@ -82,6 +75,13 @@ class Norm2d(nn.Module):
             self.momentum,
             self.eps,
         )
+
+    def _weight_and_bias(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the weights, or 1 and 0 in float32: with none torch keeps statistics of bfloat16 in bfloat16."""
+        if self.weight is not None and self.bias is not None:
+            return self.weight, self.bias
+        exact = torch.promote_types(features.dtype, torch.float32)
+        return features.new_ones(self.channels, dtype=exact), features.new_zeros(self.channels, dtype=exact)
 
     def _over_all_processes(self, features: Tensor) -> Tensor:
         """Normalise by the joint batch: counts, means and variances are pooled as in Chan et al. 1979.
@@ -98,7 +98,7 @@ class Norm2d(nn.Module):
         count = mean.new_full((1,), wide.numel() / self.channels)
         mine = torch.arange(distributed.get_world_size(), device=wide.device) == distributed.get_rank()
         table: Tensor = _SumOverProcesses.apply(torch.outer(mine.float(), torch.cat([count, mean, variance])))
-        counts, means, variances = table.split([1, self.channels, self.channels], dim=1)
+        counts, means, variances = table[:, :1], table[:, 1 : 1 + self.channels], table[:, 1 + self.channels :]
         total = counts.sum()
         mean = (counts * means).sum(0) / total
         variance = (counts * (variances + (means - mean).square())).sum(0) / total
@@ -106,8 +106,8 @@ class Norm2d(nn.Module):
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * total / (total - 1), self.momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        shift = self.bias - mean * scale
-        return torch.addcmul(shift[:, None, None], wide, scale[:, None, None]).to(features.dtype)
+        centred = wide - mean[:, None, None]
+        return torch.addcmul(self.bias[:, None, None], centred, scale[:, None, None]).to(features.dtype)
 
     def extra_repr(self) -> str:
         """State channels and kind in ``print(network)``."""
