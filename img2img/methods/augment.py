@@ -121,8 +121,9 @@ class AdaptiveProbability(nn.Module):
         """
         images = float(len(real_logits[0]))
         sign = torch.stack([(logits - midpoint).sign().mean() for logits in real_logits]).mean()
+        sound = torch.stack([logits.isfinite().all() for logits in real_logits]).all()
         counted = torch.stack([sign * images, torch.full_like(sign, images)])
-        self.signs += torch.where(sign.isfinite(), counted, 0.0)  # a batch that will be skipped has no say
+        self.signs += torch.where(sound, counted, 0.0)  # a batch that will be skipped has no say
         if (batches + 1) % EVERY:
             return
         if distributed.is_available() and distributed.is_initialized():
