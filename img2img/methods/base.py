@@ -319,7 +319,7 @@ class TranslationModule(Configured, LightningModule, ABC):
                 torch.manual_seed(_mix(self.seed, 0, self.global_rank) if self.global_rank else self.seed)
             for layer in self.modules():
                 if isinstance(layer, Norm2d) and layer.kind == "batch-running":
-                    layer.synchronised = True  # type: ignore[assignment]
+                    layer.synchronised = True
         self._since = time.monotonic()
 
     def _finish(self, batch_images: int, logged: dict[str, Tensor]) -> dict[str, Tensor | float]:
