@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -27,10 +28,14 @@ def feature_matching(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tens
         raise ValueError("feature matching needs a discriminator whose features() gives more than its logits")
     scales = [
         sum(
-            (F.l1_loss(f.float(), r.detach().float()) for r, f in zip(r_stages[:-1], f_stages[:-1], strict=True)),
+            (F.l1_loss(_wide(f), _wide(r.detach())) for r, f in zip(r_stages[:-1], f_stages[:-1], strict=True)),
             start=f_stages[-1].new_zeros(()),
         )
         / (len(f_stages) - 1)
         for r_stages, f_stages in zip(real, fake, strict=True)
     ]
     return sum(scales, start=fake[0][-1].new_zeros(())) / len(scales)
+
+
+def _wide(features: Tensor) -> Tensor:
+    return features.to(torch.promote_types(features.dtype, torch.float32))

@@ -36,7 +36,7 @@ def exact_penalty(judge: Callable[[Tensor], list[Tensor]], images: Tensor) -> Te
         A scalar that carries a graph to the discriminator's parameters.
     """
     with torch.autocast(images.device.type, enabled=False):
-        at = images.detach().float().requires_grad_()
+        at = images.detach().to(torch.promote_types(images.dtype, torch.float32)).requires_grad_()
         maps = judge(at)
         total = at.new_zeros(())
         for logits in maps:

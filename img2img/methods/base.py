@@ -212,10 +212,7 @@ class TranslationModule(Configured, LightningModule, ABC):
             turn = self.turn(player, part, images, parts.step)
             if not turn.losses:
                 return {}
-            total = torch.stack(
-                [loss.float() if loss.dtype != torch.float64 else loss for loss in turn.losses.values()]
-            )
-            total = total.sum() * share
+            total = share * torch.stack(list(turn.losses.values())).sum()
             scaler = self._scalers.get(player.name)
             self.manual_backward(total if scaler is None else scaler.scale(total))
             for key, loss in turn.losses.items():

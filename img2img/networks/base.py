@@ -98,7 +98,7 @@ class Discriminator(Configured, nn.Module, ABC):
         Returns:
             One float32 logit map [B, 1, h, w] per scale.
         """
-        return [stages[-1].float() for stages in self.features(images)]
+        return [stages[-1] for stages in self.features(images)]
 
 
 GeneratorFactory = Callable[[int, int], Generator]

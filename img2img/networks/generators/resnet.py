@@ -82,4 +82,4 @@ class ResNetGenerator(Generator):
 
     def translate(self, source: Tensor) -> Tensor:
         """Translate [B, in, H, W] to [B, out, H, W]; H and W multiples of 4, from 8 px."""
-        return torch.tanh(in_float32(self.layers[-1], self.layers[:-1](source)).float())
+        return torch.tanh(in_float32(self.layers[-1], self.layers[:-1](source)))

@@ -103,4 +103,4 @@ class UNetGenerator(Generator):
         for decode in self.decoder[1:-1]:
             features = decode(F.relu(torch.cat([skips.pop(), features], dim=1)))
         pair = F.relu(torch.cat([skips.pop(), features], dim=1))
-        return torch.tanh(in_float32(self.decoder[-1], pair).float())
+        return torch.tanh(in_float32(self.decoder[-1], pair))

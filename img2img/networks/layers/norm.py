@@ -93,11 +93,11 @@ class Norm2d(nn.Module):
         assert self.running_var is not None
         assert self.weight is not None
         assert self.bias is not None
-        wide = features.float()
+        wide = features.to(torch.promote_types(features.dtype, torch.float32))
         variance, mean = torch.var_mean(wide, dim=(0, 2, 3), correction=0)
         count = mean.new_full((1,), wide.numel() / self.channels)
         mine = torch.arange(distributed.get_world_size(), device=wide.device) == distributed.get_rank()
-        table: Tensor = _SumOverProcesses.apply(torch.outer(mine.float(), torch.cat([count, mean, variance])))
+        table: Tensor = _SumOverProcesses.apply(torch.outer(mine.to(wide.dtype), torch.cat([count, mean, variance])))
         counts, means, variances = table[:, :1], table[:, 1 : 1 + self.channels], table[:, 1 + self.channels :]
         total = counts.sum()
         mean = (counts * means).sum(0) / total
