@@ -23,8 +23,8 @@ def exact_penalty(judge: Callable[[Tensor], list[Tensor]], images: Tensor) -> Te
     """Half the mean over images of ||d sum_p D_p(x) / dx||^2 / P, averaged over scales, each with its own P.
 
     Equal to the mean over patches of ||d D_p / dx||^2 where gradients of different patches are uncorrelated. Computed
-    in float32 whatever the precision around it, and differentiated twice: the discriminator's pass costs about 2.8
-    times as much with it, so it is taken every few steps (Karras et al. 2020, arXiv 1912.04958, appendix B).
+    in float32 whatever the precision around it, and differentiated twice: a discriminator's turn takes about twice
+    as long with it, so it is taken every few steps (Karras et al. 2020, arXiv 1912.04958, appendix B).
 
     Args:
         judge: the discriminator of an image, not compiled; a conditional one closes over its condition, so only the

@@ -123,11 +123,12 @@ class AdaptiveProbability(nn.Module):
         sign = torch.stack([(logits - midpoint).sign().mean() for logits in real_logits]).mean()
         sound = torch.stack([logits.isfinite().all() for logits in real_logits]).all()
         counted = torch.stack([sign * images, torch.full_like(sign, images)])
-        self.signs += torch.where(sound, counted, 0.0)  # a batch that will be skipped has no say
+        counted = torch.where(sound, counted, 0.0)  # a batch that will be skipped has no say
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.all_reduce(counted)  # every batch: what differs between processes would be overwritten by DDP
+        self.signs += counted
         if (batches + 1) % EVERY:
             return
-        if distributed.is_available() and distributed.is_initialized():
-            distributed.all_reduce(self.signs)
         total, count = self.signs
         direction = torch.where(count > 0, (total - TARGET * count).sign(), 0.0)
         self.probability.add_(direction * count / ADAPTATION_IMAGES).clamp_(0.0, CAP)

@@ -30,7 +30,8 @@ class Critic:
             1801.04406); 0.1 to 1 is a start, 0 switches it off.
         r2_gamma: gamma of the zero-centred penalty of fakes, see r1_gamma (both: R3GAN, arXiv 2501.05441).
         penalty_every: batches from one r1 and r2 penalty to the next, weighted by as much (16 in StyleGAN2).
-        penalty_form: exact (float32, 2.8 times a discriminator's pass) or differences (1.8 times, any precision).
+        penalty_form: exact (by double backward, in float32) or differences (in any precision, compiled too); one of
+            either makes a discriminator's turn about twice as long.
         label_smoothing: the discriminator's label of real images is 1 minus this (0.1 in Salimans et al. 2016, arXiv
             1606.03498); for bce and lsgan.
         relativistic: judge how much more real a real image looks than a fake (arXiv 1807.00734); for all but wgan-gp.
