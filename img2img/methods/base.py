@@ -81,6 +81,7 @@ class TranslationModule(Configured, LightningModule, ABC):
         self._averages: dict[str, Average] = {}
         self._averages_to_load: dict[str, dict[str, Tensor]] = {}
         self._random_to_load: dict[str, Tensor] | None = None
+        self._pools_to_load: dict[str, Any] = {}
         self._scalers: dict[str, torch.amp.GradScaler] = {}
         self._scalers_to_load: dict[str, dict[str, Any]] = {}
         self._undo = Undo(self)
@@ -310,6 +311,9 @@ class TranslationModule(Configured, LightningModule, ABC):
             self._averages = {d: Average(network, half_life) for d, network in self.generators().items()}
             self.restore_averages(self._averages_to_load)
             self._averages_to_load = {}
+        for name, pool in self._pools_to_load.items():  # now that the state_dict has brought rank 0's
+            self.get_submodule(name).set_extra_state(pool)
+        self._pools_to_load = {}
         self.schedule()
         if take_over_reduction(self.trainer):
             if self._random_to_load is None:
@@ -395,9 +399,7 @@ class TranslationModule(Configured, LightningModule, ABC):
         self._averages_to_load = state["averages"]
         self._scalers_to_load = state["scalers"]
         for mine in state["ranks"][self.global_rank : self.global_rank + 1]:
-            self._random_to_load = mine["random"]
-            for name, pool in mine["pools"].items():
-                self.get_submodule(name).set_extra_state(pool)
+            self._random_to_load, self._pools_to_load = mine["random"], mine["pools"]
 
     def restore_averages(self, averages: Mapping[str, dict[str, Tensor]]) -> None:
         """Set the averages to saved ones, by direction."""
