@@ -74,19 +74,21 @@ def retrieval(outputs: Tensor, sources: Tensor) -> Tensor:
 
 def _likeness(outputs: Tensor, sources: Tensor) -> Tensor:
     def normalised(maps: Tensor) -> Tensor:
-        flat = maps.flatten(1)
-        flat = flat - flat.mean(0)
-        return flat / torch.linalg.vector_norm(flat, dim=1, keepdim=True).clamp_min(_LEVEL)
+        flat = maps.flatten(1) - maps.flatten(1).mean(0)
+        return flat / _length(flat)[:, None]
 
     return normalised(outputs) @ normalised(sources).T
+
+
+def _length(vectors: Tensor) -> Tensor:
+    return vectors.square().sum(1).sqrt().clamp_min(_LEVEL)
 
 
 def luma_correlation(outputs: Tensor, sources: Tensor) -> Tensor:
     """Return the mean correlation in [-1, 1] of an output's luma with its source's; 0 for images of one colour."""
     flat = [thumbnails(luma(images)).flatten(1) for images in (outputs, sources)]
     a, b = (one - one.mean(1, keepdim=True) for one in flat)
-    scale = (torch.linalg.vector_norm(a, dim=1) * torch.linalg.vector_norm(b, dim=1)).clamp_min(_LEVEL)
-    return ((a * b).sum(1) / scale).mean()
+    return ((a * b).sum(1) / (_length(a) * _length(b))).mean()
 
 
 def distance(outputs: Tensor, sources: Tensor) -> Tensor:

@@ -221,9 +221,9 @@ RULES = (
         COPY,
         "identity",
         _copy,
+        "the generator leaves its input as it is",
         "check that targets are not sources; --precision fp32, a lower "
         "--model.optimization.discriminator_learning_rate",
-        "check that targets are not sources; --precision fp32, a lower --model.optimization.discriminator_learning_rate",
         "--model.identity_weight 0, a lower --model.cycle_weight, --precision fp32",
         checks=3,
         from_progress=0.1,
