@@ -14,6 +14,8 @@ THUMBNAIL_PX = 32
 _LEVEL = 2 / 255
 """One step of an 8-bit file in [-1, 1] units."""
 
+_VISIBLE = 4 * _LEVEL
+
 _SPECTRUM_PX = 256
 """Largest side, from the middle of the image, whose spectrum is taken."""
 
@@ -109,7 +111,7 @@ def grid_peaks(images: Tensor) -> Tensor | None:
     For each of the 15 frequencies with coordinates in {0, 1/4, 1/2, -1/4} but (0, 0): the mean power of the
     Hann-windowed luma within 2 bins of it, over that 3 to 8 bins away. Near 1 for what images show, sharp or soft; a
     regular grid of checks (Odena et al. 2016, "Deconvolution and checkerboard artifacts") is many times that. Power
-    below one 8-bit level counts as that level, so that flat images have no peaks.
+    below that of a noise of 4 levels of 255 counts as that, so that what cannot be seen has no peaks.
 
     Args:
         images: float [N, C, H, W] in [-1, 1].
@@ -127,7 +129,7 @@ def grid_peaks(images: Tensor) -> Tensor | None:
     hann = torch.hann_window(side, device=images.device)
     window = hann[:, None] * hann[None, :]
     power = torch.fft.fft2(pixels * window).abs().square().mean(0)
-    floor = window.square().sum() * _LEVEL**2
+    floor = window.square().sum() * _VISIBLE**2
     at = torch.arange(side, device=images.device)
     peaks = []
     for y in range(4):

@@ -22,12 +22,12 @@ EVENTS, TABLE, PICTURES = "events.jsonl", "health.csv", "health"
 
 _GAP_PX = 4
 _CURVES = {
-    "how alike outputs are (below 0.3: collapsed)": "diversity",
+    "how much outputs differ, relative to the images (below 0.3: collapsed)": "diversity",
     "outputs that fit their own input best": "retrieval",
     "d' of reals and fakes (above 6: saturated)": "gap",
     "held-out L1 over training L1 (above 2: overfitting)": "l1_gap",
     "way back with noise over without (above 3: hidden signal)": "hidden",
-    "grid of 2 and 4 px over that of the images (above 4: checkerboard)": "grid",
+    "grid of 2 and 4 px over that of the images (above 8: checkerboard)": "grid",
 }
 
 

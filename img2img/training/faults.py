@@ -143,7 +143,7 @@ def _hidden(v: View) -> str:
 
 def _memorised(v: View) -> str:
     gap, nearest, now, best = v("l1_gap"), v("nearest_training"), v("validation_l1"), v.lowest("validation_l1")
-    if gap > 2 and now > 1.1 * best:  # noqa: PLR2004
+    if gap > 2 and now > 1.02 * best:  # noqa: PLR2004
         risen = now / best - 1
         return f"the L1 of held-out images is {gap:.1f} times that of training images, {risen:.0%} above its best"
     if gap > 1.5 and nearest < 0.5:  # noqa: PLR2004
@@ -175,7 +175,7 @@ def _dead(v: View) -> str:
 
 def _checkerboard(v: View) -> str:
     ratio = v("grid")
-    return f"a regular grid of 2 or 4 px is {ratio:.1f} times as strong as in the images" if ratio > 4 else ""  # noqa: PLR2004
+    return f"a regular grid of 2 or 4 px is {ratio:.1f} times as strong as in the images" if ratio > 8 else ""  # noqa: PLR2004
 
 
 def _spikes(v: View) -> str:
@@ -204,6 +204,7 @@ RULES = (
         "a lower --model.optimization.learning_rate, a higher --model.cycle_weight, more varied images",
         level="alarm",
         checks=2,
+        from_progress=0.1,
         consequences=frozenset({IGNORES, SATURATED, INVERTED, CHECKERBOARD, SPIKES}),
     ),
     Rule(
@@ -215,6 +216,7 @@ RULES = (
         "a higher --model.cycle_weight, --model.identity_weight 5",
         level="alarm",
         checks=2,
+        from_progress=0.1,
         consequences=frozenset({SATURATED, INVERTED}),
     ),
     Rule(
