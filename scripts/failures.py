@@ -1,12 +1,12 @@
-"""Show that the health monitor names six injected failures, each first and alone, and leaves three healthy trainings be.
+"""Show that the health monitor names six injected failures, each first and alone, and lets healthy trainings be.
 
 Usage: python scripts/failures.py [--out failures] [--batches 400] [--size 64] [CASE ...]
 
-Trains small networks on the bundled drawings: with a discriminator 100 times as fast as its generator, a generator that makes one
-image, a generator that copies, a batch of NaN, twenty training images, generators that hide their input in +-2/255 of
-their output; then three seeds without any of that. Prints what was said after how many batches and the share of the
-time that the monitor took, keeps one picture per verdict in ``--out``, and exits with 1 if a failure was not named
-first, brought anything but its known consequences, or a healthy training was accused.
+Trains small networks on the bundled drawings: with a discriminator 100 times as fast as its generator, a generator
+that makes one image, a generator that copies, a batch of NaN, twenty training images, generators that hide their input
+in +-2/255 of their output; then three seeds without any of that. Prints what was said after how many batches and the
+share of the time that the monitor took, keeps one picture per verdict in ``--out``, and exits with 1 if a failure was
+not named first, brought anything but its known consequences, or a healthy training was accused.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ def _hidden(v: View) -> str:
 
 def _memorised(v: View) -> str:
     gap, nearest, now, best = v("l1_gap"), v("nearest_training"), v("validation_l1"), v.lowest("validation_l1")
-    if gap > 2 and now > 1.02 * best:  # noqa: PLR2004
+    if gap > 2 and now > best:  # noqa: PLR2004
         risen = now / best - 1
         return f"the L1 of held-out images is {gap:.1f} times that of training images, {risen:.0%} above its best"
     if gap > 1.5 and nearest < 0.5:  # noqa: PLR2004
@@ -168,7 +168,7 @@ def _saturated(v: View) -> str:
 
 def _dead(v: View) -> str:
     gap, deviation = v("gap"), v("deviation")
-    if abs(gap) < 0.05 and deviation < 0.1:  # noqa: PLR2004
+    if abs(gap) < 0.05 and deviation < 0.1 and not v("alive") > 0.5:  # noqa: PLR2004
         return f"reals and fakes get the same score ({gap:+.3f} deviations apart, deviation {deviation:.3f})"
     return ""
 

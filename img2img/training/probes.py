@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
@@ -168,6 +169,11 @@ class Probe:
         threshold: float | None,
         batch_size: int,
     ) -> tuple[Tensor, dict[str, Tensor | float | None]]:
+        """Return d' of held-out reals and fakes, and what the discriminator knows.
+
+        ``alive`` is how far it tells reals from their negatives or blurs: one that finds no difference between reals
+        and good fakes does that, a dead one does not.
+        """
         inputs, outputs, targets = triple
         conditional = discriminator.in_channels == inputs.shape[1] + targets.shape[1]
 
@@ -176,7 +182,8 @@ class Probe:
             return torch.cat([discriminator(part)[0].flatten() for part in torch.split(shown, batch_size)])
 
         unseen, fake, known = logits(inputs, targets), logits(inputs, outputs), logits(*learnt)
-        found: dict[str, Tensor | float | None] = {}
+        spoilt = [logits(inputs, wrong) for wrong in (-targets, F.avg_pool2d(targets, 5, 1, 2))]
+        found: dict[str, Tensor | float | None] = {"alive": torch.stack([gap(unseen, s).abs() for s in spoilt]).max()}
         if len(inputs) >= _FEWEST_TO_COMPARE:
             found["memory"] = held_out_share(known, unseen, fake)
             found["sure"] = None if threshold is None else (known > threshold).float().mean()
