@@ -42,7 +42,7 @@ from img2img.training import faults
 from img2img.training.events import read_events
 from img2img.training.health import Health
 
-_NUM_FEW, _NUM_HELD_OUT = 20, 16
+_NUM_FEW, _NUM_HELD_OUT, _NUM_RECOLOURED = 20, 16, 240
 
 
 class Constant(Generator):
@@ -193,7 +193,7 @@ def hiding(seed: int, folder: Path, size: int) -> tuple[Any, ImageData]:
     cast("Hider", module.generator_ba).shift = -1
     source = shipped("datasets", "line2flat")
     for split in ("train", "val"):
-        for index, path in enumerate(sorted((source / split / "flat").iterdir())):
+        for index, path in enumerate(sorted((source / split / "flat").iterdir())[:_NUM_RECOLOURED]):
             image = Image.open(path).convert("RGB").resize((size, size))
             levels = coarse(torch.from_numpy(np.asarray(image).copy()))
             other = index % 2

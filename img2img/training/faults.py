@@ -168,7 +168,7 @@ def _saturated(v: View) -> str:
 
 def _dead(v: View) -> str:
     gap, deviation = v("gap"), v("deviation")
-    if abs(gap) < 0.05 and deviation < 0.1 and not v("alive") > 0.5:  # noqa: PLR2004
+    if abs(gap) < 0.05 and deviation < 0.1 and not v("alive") > 0.05:  # noqa: PLR2004
         return f"reals and fakes get the same score ({gap:+.3f} deviations apart, deviation {deviation:.3f})"
     return ""
 

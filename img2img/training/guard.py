@@ -123,7 +123,7 @@ class Guard:
                 self._rungs[name], self._touched_at[name] = done + 1, self._looks
                 actions.append(ladder[done]._replace(why=name))
         due = check.progress >= faults.YOUNG_PROGRESS and check.images >= faults.YOUNG_IMAGES
-        if not active and probed and due and check.progress >= self._kept_at + _KEEP_EVERY:
+        if not active and probed and due and check.progress + 1e-9 >= self._kept_at + _KEEP_EVERY:
             self._kept_at = check.progress
             state = f"checkpoints/healthy-{check.images:09d}.ckpt"
             actions.append(Action("keep", "", f"healthy state kept in {state}", {}, {}, state))
