@@ -38,7 +38,7 @@ from img2img.networks.discriminators.patch import PatchDiscriminator
 from img2img.networks.generators.unet import UNetGenerator
 from img2img.schedule import Length
 from img2img.shipped import shipped
-from img2img.training import faults
+from img2img.training import rules
 from img2img.training.events import read_events
 from img2img.training.health import Health
 
@@ -205,12 +205,12 @@ def hiding(seed: int, folder: Path, size: int) -> tuple[Any, ImageData]:
 
 
 CASES = {
-    "discriminator x100": Case(faults.SATURATED, fast_discriminator),
-    "one image": Case(faults.COLLAPSED, functools.partial(pairs, generator=Constant)),
-    "copy": Case(faults.COPY, functools.partial(pairs, generator=Copy)),
-    "NaN batch": Case(faults.NON_FINITE, pairs, (SpoilBatch(30),)),
-    "20 images": Case(faults.OVERFITTING, few_images),
-    "hidden signal": Case(faults.HIDDEN, hiding),
+    "discriminator x100": Case(rules.SATURATED, fast_discriminator),
+    "one image": Case(rules.COLLAPSED, functools.partial(pairs, generator=Constant)),
+    "copy": Case(rules.COPY, functools.partial(pairs, generator=Copy)),
+    "NaN batch": Case(rules.NON_FINITE, pairs, (SpoilBatch(30),)),
+    "20 images": Case(rules.OVERFITTING, few_images),
+    "hidden signal": Case(rules.HIDDEN, hiding),
     **{f"healthy, seed {seed}": Case("", pairs, seed=seed) for seed in (1, 2, 3)},
 }
 
@@ -244,7 +244,7 @@ def faults_of(case: Case, events: list[dict[str, Any]]) -> str:
         return f"accused of {', '.join(said)}" if said else ""
     if said[:1] != [case.expected]:
         return f"expected {case.expected} first, got {', '.join(said) or 'nothing'}"
-    allowed = {name for rule in faults.RULES if rule.name == case.expected for name in rule.consequences}
+    allowed = {name for rule in rules.RULES if rule.name == case.expected for name in rule.consequences}
     beyond = sorted(set(said[1:]) - allowed)
     return f"also said {', '.join(beyond)}" if beyond else ""
 

@@ -13,17 +13,17 @@ from rich.console import Console
 import img2img
 from img2img.errors import RunError
 from img2img.methods.base import TranslationModule
-from img2img.training import faults
+from img2img.training import rules
 from img2img.training.checkpoints import AtomicCheckpointIO
 from img2img.training.events import read_events
-from img2img.training.faults import Check
+from img2img.training.rules import Check
 from img2img.training.guard import Guard, perform, restore, rungs
 from img2img.training.health import Health
 from img2img.training.verdicts import Judge
 from tests.test_health import HEALTHY, SICK, Skip, check, data_of, failures, fit, small
 
-SATURATED = HEALTHY | SICK[faults.SATURATED, "real_accuracy"]
-COLLAPSED = HEALTHY | SICK[faults.COLLAPSED, "diversity"]
+SATURATED = HEALTHY | SICK[rules.SATURATED, "real_accuracy"]
+COLLAPSED = HEALTHY | SICK[rules.COLLAPSED, "diversity"]
 LEVERS = {"instance_noise", "cycle_noise", "augment"}
 
 
@@ -45,14 +45,14 @@ def test_a_warning_is_met_after_three_more_checks_rung_by_rung_and_no_further(tm
         (8, {}, {"instance_noise": 0.05}),
         (11, {}, {"augment": 0.2}),
     ]
-    assert {a.why for _, a in done} == {faults.SATURATED}
+    assert {a.why for _, a in done} == {rules.SATURATED}
 
 
 def test_a_warning_that_goes_in_time_is_not_met(tmp_path):
     assert [a.kind for _, a in walk(Guard(tmp_path), [*[SATURATED] * 5, HEALTHY])] == ["keep"]
 
 
-@pytest.mark.parametrize("name", sorted({rule.name for rule in faults.RULES}))
+@pytest.mark.parametrize("name", sorted({rule.name for rule in rules.RULES}))
 def test_rungs_touch_real_players_and_known_levers_and_only_soften(name):
     for action in rungs(name, "discriminator_b"):
         assert action.kind == "soften"
@@ -177,7 +177,7 @@ def test_a_training_that_stays_ill_is_stopped_in_one_line_that_says_where_to_loo
         fit(module, data, guard, batches=1000)
     line = str(stopped.value)
     assert "\n" not in line
-    assert faults.COLLAPSED in line
+    assert rules.COLLAPSED in line
     assert "report.html" in line
     assert "healthy state" in line
     assert said.getvalue().count("guard:") == 4
@@ -191,7 +191,7 @@ def test_warning_touches_nothing(tmp_path):
     module, data = collapsing(tmp_path)
     said = io.StringIO()
     fit(module, data, monitor(tmp_path, data, "warn", said), batches=400)
-    assert said.getvalue().count(faults.COLLAPSED) == 1
+    assert said.getvalue().count(rules.COLLAPSED) == 1
     assert "guard" not in said.getvalue()
     assert module.rates == module.levers == {}
     assert not (tmp_path / "checkpoints").exists()

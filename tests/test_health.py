@@ -24,9 +24,9 @@ from img2img.methods.base import Skipped
 from img2img.metrics import health as measure
 from img2img.metrics.logits import Window, gap, held_out_share
 from img2img.schedule import Length
-from img2img.training import faults
+from img2img.training import rules
 from img2img.training.events import EVENTS, Events, health_section, read_events
-from img2img.training.faults import RULES, Check
+from img2img.training.rules import RULES, Check
 from img2img.training.health import Health
 from img2img.training.probes import Probe, decision_threshold, images_of
 from img2img.training.verdicts import Judge
@@ -215,22 +215,22 @@ HEALTHY = {
 }
 
 SICK = {
-    (faults.NON_FINITE, "skipped"): {"skipped/discriminator": 1.0},
-    (faults.COLLAPSED, "diversity"): {"diversity/a to b": 0.1},
-    (faults.IGNORES, "retrieval"): {"retrieval/a to b": 0.1},
-    (faults.COPY, "identity"): {"identity/a to b": 0.004},
-    (faults.INVERTED, "luma"): {"luma/a to b": -0.6},
-    (faults.HIDDEN, "hidden"): {"hidden/a to b": 20.0},
-    (faults.OVERFITTING, "l1_gap"): {"l1_gap/a to b": 3.0, "validation_l1/a to b": 0.15},
-    (faults.OVERFITTING, "memory"): {"memory/discriminator": 0.8, "sure/discriminator": 0.99},
-    (faults.SATURATED, "real_accuracy"): {
+    (rules.NON_FINITE, "skipped"): {"skipped/discriminator": 1.0},
+    (rules.COLLAPSED, "diversity"): {"diversity/a to b": 0.1},
+    (rules.IGNORES, "retrieval"): {"retrieval/a to b": 0.1},
+    (rules.COPY, "identity"): {"identity/a to b": 0.004},
+    (rules.INVERTED, "luma"): {"luma/a to b": -0.6},
+    (rules.HIDDEN, "hidden"): {"hidden/a to b": 20.0},
+    (rules.OVERFITTING, "l1_gap"): {"l1_gap/a to b": 3.0, "validation_l1/a to b": 0.15},
+    (rules.OVERFITTING, "memory"): {"memory/discriminator": 0.8, "sure/discriminator": 0.99},
+    (rules.SATURATED, "real_accuracy"): {
         "real_accuracy/discriminator": 0.999,
         "fake_accuracy/discriminator": 1.0,
         "gap/discriminator": 9.0,
     },
-    (faults.DEAD, "gap"): {"gap/discriminator": 0.0, "deviation/discriminator": 0.01, "alive/discriminator": 0.0},
-    (faults.CHECKERBOARD, "grid"): {"grid/a to b": 20.0},
-    (faults.SPIKES, "gradient_ratio"): {"gradient_ratio/generator": 40.0},
+    (rules.DEAD, "gap"): {"gap/discriminator": 0.0, "deviation/discriminator": 0.01, "alive/discriminator": 0.0},
+    (rules.CHECKERBOARD, "grid"): {"grid/a to b": 20.0},
+    (rules.SPIKES, "gradient_ratio"): {"gradient_ratio/generator": 40.0},
 }
 
 
@@ -272,7 +272,7 @@ def test_a_fault_that_comes_and_goes_or_shows_in_a_young_training_is_not_called_
 def test_a_fault_from_the_first_day_sends_to_the_data_first():
     judge = Judge(paired=True)
     said = [
-        v for n in range(4) for v in judge.look(check(n, HEALTHY | SICK[faults.COLLAPSED, "diversity"], progress=0.12))
+        v for n in range(4) for v in judge.look(check(n, HEALTHY | SICK[rules.COLLAPSED, "diversity"], progress=0.12))
     ]
     assert "first look at the data" in said[0].line
 
@@ -290,24 +290,24 @@ def test_healthy_series_and_missing_signals_accuse_nobody(factors, missing):
 
 
 def test_the_cause_is_said_and_its_echo_follows():
-    collapsed = HEALTHY | SICK[faults.COLLAPSED, "diversity"] | SICK[faults.SATURATED, "real_accuracy"]
+    collapsed = HEALTHY | SICK[rules.COLLAPSED, "diversity"] | SICK[rules.SATURATED, "real_accuracy"]
     judge = Judge(paired=True)
     said = [v for n in range(6) for v in judge.look(check(n, collapsed))]
-    assert [(v.name, v.follows) for v in said] == [(faults.COLLAPSED, ""), (faults.SATURATED, faults.COLLAPSED)]
+    assert [(v.name, v.follows) for v in said] == [(rules.COLLAPSED, ""), (rules.SATURATED, rules.COLLAPSED)]
     judge = Judge(paired=True)  # the other way round: the discriminator won first
     for n in range(2):
-        judge.look(check(n, HEALTHY | SICK[faults.SATURATED, "real_accuracy"]))
+        judge.look(check(n, HEALTHY | SICK[rules.SATURATED, "real_accuracy"]))
     said = [v for n in range(2, 6) for v in judge.look(check(n, collapsed))]
-    assert [(v.name, v.follows) for v in said] == [(faults.SATURATED, ""), (faults.COLLAPSED, faults.SATURATED)]
+    assert [(v.name, v.follows) for v in said] == [(rules.SATURATED, ""), (rules.COLLAPSED, rules.SATURATED)]
 
 
 def test_an_echo_waits_for_a_cause_that_is_slower():
     """A copying generator is judged from 10 % on; the discriminator that wins over it meanwhile is not the news."""
-    sick = HEALTHY | SICK[faults.COPY, "identity"] | SICK[faults.SATURATED, "real_accuracy"]
+    sick = HEALTHY | SICK[rules.COPY, "identity"] | SICK[rules.SATURATED, "real_accuracy"]
     judge = Judge(paired=True)
     said = [v for n, p in enumerate((0.05, 0.06, 0.07, 0.08, 0.1, 0.12, 0.14)) for v in judge.look(check(n, sick, p))]
-    assert [v.name for v in said] == [faults.COPY, faults.SATURATED]
-    assert said[1].follows == faults.COPY
+    assert [v.name for v in said] == [rules.COPY, rules.SATURATED]
+    assert said[1].follows == rules.COPY
 
 
 def test_consequences_and_names_are_those_of_rules():
@@ -316,7 +316,7 @@ def test_consequences_and_names_are_those_of_rules():
 
 
 def test_what_was_said_stays_said_across_a_checkpoint():
-    sick = HEALTHY | SICK[faults.HIDDEN, "hidden"]
+    sick = HEALTHY | SICK[rules.HIDDEN, "hidden"]
     judge = Judge(paired=False)
     assert sum(len(judge.look(check(n, sick))) for n in range(2)) == 0
     buffer = io.BytesIO()
@@ -324,7 +324,7 @@ def test_what_was_said_stays_said_across_a_checkpoint():
     buffer.seek(0)
     again = Judge(paired=False)
     again.load_state_dict(torch.load(buffer, weights_only=True))
-    assert [v.name for v in again.look(check(2, sick))] == [faults.HIDDEN]
+    assert [v.name for v in again.look(check(2, sick))] == [rules.HIDDEN]
     third = Judge(paired=False)
     third.load_state_dict(again.state_dict())
     assert third.look(check(3, sick)) == []
@@ -468,7 +468,7 @@ def test_logits_that_are_not_finite_are_said_even_where_nothing_was_skipped(pair
 
     data = data_of(pairs)
     fit(small(img2img.Pix2Pix), data, Spoil(), Health(tmp_path, data, "warn", Console(quiet=True)), batches=26)
-    assert [event["name"] for event in read_events(tmp_path)] == [faults.NON_FINITE]
+    assert [event["name"] for event in read_events(tmp_path)] == [rules.NON_FINITE]
 
 
 # Records

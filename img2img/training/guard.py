@@ -12,9 +12,9 @@ from lightning.pytorch import Trainer
 
 from img2img.errors import RunError
 from img2img.methods.base import CHECKPOINT_KEY, TranslationModule
-from img2img.training import faults
+from img2img.training import rules
 from img2img.training.checkpoints import LAST, AtomicCheckpointIO
-from img2img.training.faults import Check
+from img2img.training.rules import Check
 from img2img.training.verdicts import Judge
 
 GuardMode = Literal["off", "warn", "act"]
@@ -28,7 +28,7 @@ _PATIENCE = 3
 _KEPT, _KEEP_EVERY = 3, 0.1
 _MAX_RETURNS = 3
 _NON_FINITE, _NON_FINITE_WITHIN = 3, 100
-_ALARMS = tuple(dict.fromkeys(rule.name for rule in faults.RULES if rule.level == "alarm"))
+_ALARMS = tuple(dict.fromkeys(rule.name for rule in rules.RULES if rule.level == "alarm"))
 
 
 class Action(NamedTuple):
@@ -62,14 +62,14 @@ def _lever(name: str, value: float, words: str) -> Action:
 def rungs(name: str, subject: str) -> tuple[Action, ...]:
     """Return what is tried against a warning, in order; nothing for those that no lever treats."""
     return {
-        faults.SATURATED: (
+        rules.SATURATED: (
             _rate(subject, 0.5),
             _lever("instance_noise", 0.05, "noise of 0.05 on what the discriminators see"),
             _lever("augment", 0.2, "augmentation of what the discriminators see, with probability 0.2"),
         ),
-        faults.DEAD: (_rate("generator", 0.5),),
-        faults.HIDDEN: (_lever("cycle_noise", 0.02, "noise of 0.02 on the fakes before the way back"),),
-        faults.SPIKES: (_rate(subject, 0.7), _rate(subject, 0.7)),
+        rules.DEAD: (_rate("generator", 0.5),),
+        rules.HIDDEN: (_lever("cycle_noise", 0.02, "noise of 0.02 on the fakes before the way back"),),
+        rules.SPIKES: (_rate(subject, 0.7), _rate(subject, 0.7)),
     }.get(name, ())
 
 
@@ -110,7 +110,7 @@ class Guard:
         """
         self._looks += 1
         active = judge.active()
-        limits = {rule.name: rule.checks for rule in faults.RULES}
+        limits = {rule.name: rule.checks for rule in rules.RULES}
         for name in _ALARMS:
             if active.get(name, 0) >= limits[name]:
                 return [self.alarm(name)]
@@ -122,7 +122,7 @@ class Guard:
             if count >= limits[name] + _PATIENCE and done < len(ladder) and waited:
                 self._rungs[name], self._touched_at[name] = done + 1, self._looks
                 actions.append(ladder[done]._replace(why=name))
-        due = check.progress >= faults.YOUNG_PROGRESS and check.images >= faults.YOUNG_IMAGES
+        due = check.progress >= rules.YOUNG_PROGRESS and check.images >= rules.YOUNG_IMAGES
         if not active and probed and due and check.progress + 1e-9 >= self._kept_at + _KEEP_EVERY:
             self._kept_at = check.progress
             state = f"checkpoints/healthy-{check.images:09d}.ckpt"

@@ -18,7 +18,7 @@ from img2img.data.module import ImageData
 from img2img.methods.base import TranslationModule
 from img2img.metrics.logits import Window
 from img2img.training.events import Events
-from img2img.training.faults import NON_FINITE, RULES, Check
+from img2img.training.rules import NON_FINITE, RULES, Check
 from img2img.training.guard import Action, Guard, GuardMode, perform, stopped
 from img2img.training.probes import Picture, Probe, decision_threshold
 from img2img.training.verdicts import Judge, Verdict

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from img2img.training.faults import RULES, YOUNG_IMAGES, Check, Level, Rule, View
+from img2img.training.rules import RULES, YOUNG_IMAGES, Check, Level, Rule, View
 
 EARLY = 0.15
 """What fails before this share of the training usually fails because of the data."""
