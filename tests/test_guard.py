@@ -12,13 +12,12 @@ from rich.console import Console
 
 import img2img
 from img2img.errors import RunError
-from img2img.methods.base import TranslationModule
 from img2img.training import rules
 from img2img.training.checkpoints import AtomicCheckpointIO
 from img2img.training.events import read_events
-from img2img.training.rules import Check
 from img2img.training.guard import Guard, perform, restore, rungs
 from img2img.training.health import Health
+from img2img.training.rules import Check
 from img2img.training.verdicts import Judge
 from tests.test_health import HEALTHY, SICK, Skip, check, data_of, failures, fit, small
 
@@ -110,17 +109,6 @@ def test_the_ladder_goes_on_across_a_checkpoint(tmp_path):
 # In a training
 
 
-@pytest.fixture
-def averages(monkeypatch):
-    """What the base offers for going back."""
-
-    def restore_averages(self, state):
-        for direction, one in state.items():
-            self._averages[direction].network.load_state_dict(one)
-
-    monkeypatch.setattr(TranslationModule, "restore_averages", restore_averages, raising=False)
-
-
 class GoBack(lightning.Callback):
     """Keeps a state at one batch and goes back to it at another."""
 
@@ -145,7 +133,6 @@ class GoBack(lightning.Callback):
         return weights + averages + moments
 
 
-@pytest.mark.usefixtures("averages")
 def test_going_back_restores_weights_averages_and_moments_and_not_the_clock(pairs, tmp_path):
     watcher = GoBack(tmp_path / "checkpoints" / "healthy-000000006.ckpt", keep=3, back=8)
     module = small(img2img.Pix2Pix)

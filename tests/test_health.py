@@ -26,9 +26,9 @@ from img2img.metrics.logits import Window, gap, held_out_share
 from img2img.schedule import Length
 from img2img.training import rules
 from img2img.training.events import EVENTS, Events, health_section, read_events
-from img2img.training.rules import RULES, Check
 from img2img.training.health import Health
 from img2img.training.probes import Probe, decision_threshold, images_of
+from img2img.training.rules import RULES, Check
 from img2img.training.verdicts import Judge
 from tests.conftest import ROOT
 from tests.test_methods import SMALL_D, SMALL_G, build
@@ -330,7 +330,6 @@ def test_what_was_said_stays_said_across_a_checkpoint():
     assert third.look(check(3, sick)) == []
 
 
-@pytest.mark.xfail(reason="options of critic and optimization that are on their way", raises=ConfigError)
 def test_remedies_name_real_options():
     from img2img.shipped import shipped
     from img2img.training.config import _check_keys

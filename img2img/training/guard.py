@@ -187,7 +187,7 @@ def perform(action: Action, run: Path, trainer: Trainer, module: TranslationModu
     for lever, value in action.levers.items():
         module.levers[lever] = max(module.levers.get(lever, 0.0), value)
     if action.kind == "stop":
-        trainer.save_checkpoint(run / LAST)
+        trainer.save_checkpoint(run / "checkpoints" / LAST)
 
 
 def stopped(action: Action, run: Path, cause: str) -> RunError:
@@ -205,7 +205,7 @@ def restore(path: Path, trainer: Trainer, module: TranslationModule) -> None:
     module.load_state_dict(state["state_dict"])
     for optimizer, saved in zip(trainer.optimizers, state["optimizer_states"], strict=True):
         optimizer.load_state_dict(_finite(saved))
-    module.restore_averages(state[CHECKPOINT_KEY]["averages"])  # type: ignore[operator]
+    module.restore_averages(state[CHECKPOINT_KEY]["averages"])
 
 
 def _finite(saved: dict[str, Any]) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from img2img.data.module import ImageData
 from img2img.methods.base import TranslationModule
 from img2img.metrics.logits import Window
 from img2img.training.events import Events
-from img2img.training.rules import NON_FINITE, RULES, Check
 from img2img.training.guard import Action, Guard, GuardMode, perform, stopped
 from img2img.training.probes import Picture, Probe, decision_threshold
+from img2img.training.rules import NON_FINITE, RULES, Check
 from img2img.training.verdicts import Judge, Verdict
 
 WINDOW_BATCHES = 25
@@ -104,9 +104,9 @@ class Health(Callback):
                 self._act(action, trainer, pl_module)
 
     def _watch(self, trainer: Trainer, module: TranslationModule, batch_size: int) -> list[Action]:
-        if module.skipped is not None:
+        if module.skipped is not None and not module.skipped.overflow:  # which fp16 is there to find
             self._note_skip(trainer, module)
-        else:
+        elif module.skipped is None:
             self._window.add(module.observed, module.gradient_norms)
         if module.batches % WINDOW_BATCHES:
             return []

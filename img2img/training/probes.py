@@ -17,7 +17,10 @@ from img2img.data.folder import Split
 from img2img.data.module import ImageData
 from img2img.data.transforms import Transforms
 from img2img.image import Pixels, to_pixels
-from img2img.methods.base import Direction, TranslationModule
+from img2img.losses.adversarial import Wasserstein
+from img2img.methods.base import TranslationModule
+from img2img.methods.judge import Judge
+from img2img.methods.turns import Direction
 from img2img.metrics import health
 from img2img.metrics.logits import gap, held_out_share
 from img2img.networks.base import Discriminator, Generator
@@ -56,12 +59,10 @@ class Picture(NamedTuple):
 
 def decision_threshold(module: TranslationModule) -> float | None:
     """Return the logit above which a discriminator says "real", or None where its loss has no such point."""
-    critic = getattr(module, "critic", None)
-    for owner in (module, critic):
-        loss = getattr(owner, "adversarial", None)
-        if loss is not None:
-            name = loss if isinstance(loss, str) else type(loss).__name__
-            return {"lsgan": 0.5, "bce": 0.0, "hinge": 0.0}.get(name.lower())
+    for part in module.modules():
+        if isinstance(part, Judge):
+            signless = part.options.relativistic or isinstance(part.loss, Wasserstein)
+            return None if signless else part.loss.midpoint
     return None
 
 
@@ -179,7 +180,7 @@ class Probe:
 
         def logits(source: Tensor, judged: Tensor) -> Tensor:
             shown = torch.cat([source, judged.to(source.dtype)], 1) if conditional else judged
-            return torch.cat([discriminator(part)[0].flatten() for part in torch.split(shown, batch_size)])
+            return torch.cat([discriminator.forward(part)[0].flatten() for part in torch.split(shown, batch_size)])
 
         unseen, fake, known = logits(inputs, targets), logits(inputs, outputs), logits(*learnt)
         spoilt = [logits(inputs, wrong) for wrong in (-targets, F.avg_pool2d(targets, 5, 1, 2))]
@@ -245,7 +246,8 @@ def _untouched(networks: list[nn.Module], device: torch.device) -> Iterator[None
 
 
 def _through(network: Generator, images: Tensor, batch_size: int) -> Tensor:
-    return torch.cat([network(part).float() for part in torch.split(images, batch_size)])
+    # forward itself: a compiled network would be compiled anew for evaluation
+    return torch.cat([network.forward(part).float() for part in torch.split(images, batch_size)])
 
 
 def _load(data: ImageData, split: Split) -> Pair:
