@@ -19,7 +19,7 @@ from img2img.methods.base import TranslationModule
 from img2img.metrics.logits import Window
 from img2img.training.events import Events
 from img2img.training.guard import Action, Guard, GuardMode, perform, stopped
-from img2img.training.probes import Picture, Probe, decision_threshold
+from img2img.training.probes import PROBED, Picture, Probe, decision_threshold
 from img2img.training.rules import NON_FINITE, RULES, Check
 from img2img.training.verdicts import Judge, Verdict
 
@@ -140,7 +140,7 @@ class Health(Callback):
 
     def _check(self, trainer: Trainer, module: TranslationModule, progress: float, batch_size: int) -> list[Action]:
         signals = self._of_batches()
-        probed = self._may_look(module)
+        probed = self._may_look(module, batch_size)
         if probed:
             began = time.perf_counter()
             signals |= self._probe.look(module, batch_size)
@@ -156,10 +156,12 @@ class Health(Callback):
                 logger.log_metrics({**finite, "images": float(module.images)}, step=module.batches)
         return self.guard.decide(check, self.judge, probed=probed) if self.mode == "act" else []
 
-    def _may_look(self, module: TranslationModule) -> bool:
+    def _may_look(self, module: TranslationModule, batch_size: int) -> bool:
+        """Tell whether another look stays within the share; the first is taken to cost what batches of it would."""
         if module.device.type == "cuda":
             torch.cuda.synchronize(module.device)  # else the look would be charged with the batches before it
-        return self._looking + self._last_look <= self.max_share * module.seconds
+        first = module.seconds / module.batches * max(PROBED / batch_size, 1.0)
+        return self._looking + (self._last_look or first) <= self.max_share * module.seconds
 
     def share(self, module: TranslationModule) -> float:
         """Return what the monitor has taken of the training's time."""
