@@ -23,7 +23,6 @@ import img2img
 from img2img.batch import Batch
 from img2img.data.datasets import collate
 from img2img.errors import ConfigError, RunError
-from img2img.methods.base import TranslationModule
 from img2img.training import checkpoints as checkpoints_module
 from img2img.training.checkpoints import numbered, sweep
 from img2img.training.config import resolve
@@ -241,24 +240,13 @@ def test_images_are_made_once_a_step(monkeypatch):
 @pytest.mark.parametrize("method", METHODS)
 def test_discriminators_collect_no_gradients_in_the_generators_turn(method, monkeypatch):
     module = build(method)
-    kept = {}
-    move = TranslationModule._move
-
-    def spy(self, player, *words):
-        discriminators = [n for p in self.players() if p.name != "generator" for n in p.networks]
-        if player.name == "generator":
-            kept["grads"] = [p.requires_grad or p.grad is not None for n in discriminators for p in n.parameters()]
-        move(self, player, *words)
-
-    monkeypatch.setattr(TranslationModule, "_move", spy)
     wrong = []
     turn = type(module).turn
 
     def look(self, player, batch, images, step):
         if player.name == "generator":
-            wrong.extend(
-                p.requires_grad for n in self.modules() if isinstance(n, img2img.Discriminator) for p in n.parameters()
-            )
+            discriminators = [n for n in self.modules() if isinstance(n, img2img.Discriminator)]
+            wrong.extend(p.requires_grad for n in discriminators for p in n.parameters())
         return turn(self, player, batch, images, step)
 
     monkeypatch.setattr(type(module), "turn", look)
@@ -297,10 +285,8 @@ def words_for(pairs, run, *more):
     ]
     people = {"--size": "--data.size", "--workers": "--data.workers", "--device": "--training.device"}
     people["--precision"] = "--training.precision"
-    renamed = [
-        f"{people.get(w.split('=')[0], w.split('=')[0])}={w.split('=', 1)[1]}" if "=" in w else w for w in options
-    ]
-    return [*renamed, *more]
+    parts = [word.partition("=") for word in options]
+    return [*(people.get(name, name) + equals + value for name, equals, value in parts), *more]
 
 
 def config(name):
@@ -420,7 +406,7 @@ def test_a_full_disk_in_mid_training_is_one_line_and_the_checkpoint_before_loads
         save(obj, file)
 
     monkeypatch.setattr(checkpoints_module.torch, "save", full)
-    with pytest.raises(RunError, match="No space left on device.*free some space"):
+    with pytest.raises(RunError, match=r"No space left on device.*free some space"):
         train(
             resolve(words_for(pairs, None, "--training.images=40", "--training.validations=8")),
             tmp_path / "run",

@@ -162,10 +162,11 @@ class TranslationModule(Configured, LightningModule, ABC):
             self.levers,
         )
         self.observed, self.gradient_norms, self.skipped = {}, {}, None
+        factor = schedule.factor(self.images, self.seconds)
         take_over_reduction(self.trainer)
         self._undo.begin(self.device)
         try:
-            logged = self._take_turns(batch, step, schedule.factor(self.images, self.seconds))
+            logged = self._take_turns(batch, step, factor)
         except BaseException:
             self._undo.restore(random=True)
             if (step_back := getattr(self.trainer.train_dataloader, "step_back", None)) is not None:
@@ -176,10 +177,9 @@ class TranslationModule(Configured, LightningModule, ABC):
         loop._on_after_step()  # noqa: SLF001
         losses = self._finish(len(batch.a) * self.trainer.world_size, logged)
         if self.skipped is None:
-            learning_rate = self.optimization.learning_rate * schedule.factor(self.images, self.seconds)
-            self.log_dict(
-                {"learning_rate": learning_rate, **losses, "images": float(self.images)}, batch_size=len(batch.a)
-            )
+            clock = {"images": float(self.images), "batches": float(self.batches)}
+            rate = {"learning_rate": self.optimization.learning_rate * factor}
+            self.log_dict({**rate, **losses, **clock}, batch_size=len(batch.a))
 
     def _take_turns(self, batch: Batch, step: Step, factor: float) -> dict[str, Tensor]:
         """Move every player in its turn; return the losses."""

@@ -44,8 +44,17 @@ def one_scaler_each(trainer: Trainer, players: Sequence[str]) -> dict[str, torch
         raise ConfigError(f"strategy {type(strategy).__name__}: expected one device, or strategy ddp for several")
     if not isinstance(plugin, MixedPrecision) or plugin.scaler is None:
         return {}
-    plugin.scaler = None
-    return {player: torch.amp.GradScaler(strategy.root_device.type) for player in players}
+    given, plugin.scaler = plugin.scaler, None
+    return {
+        player: torch.amp.GradScaler(
+            strategy.root_device.type,
+            given.get_scale(),
+            given.get_growth_factor(),
+            given.get_backoff_factor(),
+            given.get_growth_interval(),
+        )
+        for player in players
+    }
 
 
 def take_over_reduction(trainer: Trainer) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from argparse import Namespace
 from collections.abc import Mapping
@@ -11,14 +12,16 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
+from img2img.image import atomically
+
 TRAINING, VALIDATION = "metrics.csv", "validation.csv"
 
 
 class History(Logger):
     """Appends rows to ``metrics.csv`` and ``validation.csv`` in the run folder.
 
-    A table's columns are those of its first row: batches, images, then the values by their log keys. A continued run
-    drops the rows beyond its checkpoint and goes on.
+    A table's columns are batches, images, then the values by their log keys. A continued run drops the rows beyond its
+    checkpoint and goes on.
 
     Args:
         run: the run folder.
@@ -48,13 +51,15 @@ class History(Logger):
         """Append a row."""
         validation = any(key.startswith("validation/") for key in metrics)
         path = self.run / (VALIDATION if validation else TRAINING)
-        row: dict[str, Any] = {"batches": (step or 0) + (0 if validation else 1)}
+        row: dict[str, Any] = {"batches": step}
         row |= {key: f"{value:.7g}" for key, value in metrics.items() if key != "epoch"}
-        columns = _columns(path) or ["batches", "images", *sorted(row.keys() - {"batches", "images"})]
-        fresh = not path.exists()
+        known = _columns(path)
+        columns = known + sorted(row.keys() - set(known), key=lambda key: (key != "batches", key != "images", key))
+        if known and columns != known:  # a penalty that is taken every few batches comes late
+            _add_columns(path, columns)
         with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
-            if fresh:
+            writer = csv.DictWriter(file, columns, restval="")
+            if not known:
                 writer.writeheader()
             writer.writerow(row)
 
@@ -82,11 +87,27 @@ def _columns(path: Path) -> list[str]:
         return next(csv.reader(file), [])
 
 
+def _add_columns(path: Path, columns: list[str]) -> None:
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    _rewrite(path, text.getvalue())
+
+
+def _rewrite(path: Path, text: str) -> None:
+    with atomically(path) as file:
+        file.write(text.encode())
+
+
 def _truncate(path: Path, batches: int) -> None:
     if not path.exists():
         return
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
-    kept = [row for row in rows[1:] if row and int(row[0]) <= batches]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([*rows[:1], *kept])
+    kept = [row for row in rows[1:] if len(row) == len(rows[0]) and int(row[0]) <= batches]  # a kill may cut the last
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([*rows[:1], *kept])
+    _rewrite(path, text.getvalue())
