@@ -9,14 +9,14 @@ import shutil
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 import yaml
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 from rich.console import Console
 
@@ -67,7 +67,9 @@ class Outcome:
     scores: dict[str, float]
 
 
-def train(resolved: Resolved, run: Path, console: Console, *, override: bool = False) -> Outcome:
+def train(
+    resolved: Resolved, run: Path, console: Console, *, override: bool = False, callbacks: Sequence[Callback] = ()
+) -> Outcome:
     """Train, or continue a run where it stopped.
 
     Args:
@@ -75,6 +77,7 @@ def train(resolved: Resolved, run: Path, console: Console, *, override: bool = F
         run: the run folder; made if missing.
         console: where to say how it goes.
         override: continue although options differ from those the run was started with.
+        callbacks: further ones, such as the clock of ``img2img bench train``.
 
     Raises:
         Img2ImgError: for data, options or a run folder that cannot be used.
@@ -122,7 +125,7 @@ def train(resolved: Resolved, run: Path, console: Console, *, override: bool = F
             max_epochs=-1,
             limit_val_batches=0,
             logger=loggers,
-            callbacks=[throughput, notes, validation, signals, checkpoints, BatchEnd(throughput)],
+            callbacks=[throughput, notes, validation, signals, checkpoints, *callbacks, BatchEnd(throughput)],
             plugins=[AtomicCheckpointIO()],
             log_every_n_steps=options.log_every_batches,
             enable_checkpointing=False,
