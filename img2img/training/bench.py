@@ -83,7 +83,7 @@ class Task:
             return [script, self.method, *map(str, self.data), *domains, *to, *options, *where, *self.words]
         words = [
             *("-c", str(recipe_file(self.method, "faithful"))),
-            f"--data.root={json.dumps([str(path) for path in self.data] if self.data[1:] else str(self.data[0]))}",
+            f"--data.root={json.dumps([str(path) for path in self.data]) if self.data[1:] else self.data[0]}",
             *([f"--data.domains={json.dumps(self.domains)}"] if self.domains else []),
             *([f"--data.to={self.to}"] if self.to else []),
             f"--data.size={self.size}",
@@ -197,7 +197,8 @@ def _in_own_process(command: Sequence[str]) -> dict[str, float]:
         [sys.executable, *command], capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path}
     )
     if done.returncode:
-        raise RunError((done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"])[-1])
+        said = done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"]
+        raise RunError(said[-1].removeprefix("error: "))
     measured: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
     return measured
 
