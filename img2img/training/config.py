@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import yaml
@@ -24,8 +24,7 @@ from img2img.errors import ConfigError
 from img2img.methods.base import TranslationModule
 from img2img.networks import discriminators, generators
 from img2img.networks.base import Discriminator, Generator
-
-WandbMode = Literal["online", "offline", "off"]
+from img2img.training.tracking import WandbOptions
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Training:
         samples: held-out images on the panels.
         save_minutes: minutes between checkpoints; one is also made at each validation, at the end and on Ctrl-C.
         log_every_batches: batches between two rows of metrics.csv.
-        wandb: log to Weights & Biases: online, offline or off.
+        wandb: log to Weights & Biases: mode (online, offline or off), project, group, tags and more.
         tensorboard: log to TensorBoard too.
         init_from: translator to take the generators' first weights from.
 
@@ -61,7 +60,7 @@ class Training:
     samples: int = 6
     save_minutes: float = 5.0
     log_every_batches: int = 10
-    wandb: WandbMode = "off"
+    wandb: WandbOptions = WandbOptions()  # noqa: RUF009 (frozen)
     tensorboard: bool = False
     init_from: str | None = None
 
@@ -118,6 +117,7 @@ def resolve(words: Sequence[str]) -> Resolved:
         ConfigError: for an unknown key (naming the nearest), a wrong type or a missing value.
     """
     _import_known_parts()
+    words = [_with_underscores(word) for word in words]
     _check_keys(words)
     parser = ArgumentParser(prog="img2img train", exit_on_error=False, default_env=False)
     parser.add_argument("-c", "--config", action="config", help="YAML file; later ones win")
@@ -137,6 +137,14 @@ def resolve(words: Sequence[str]) -> Resolved:
 
 def _is_paired(model: Any) -> bool:
     return bool(find_class(model["class_path"], TranslationModule).paired)  # type: ignore[attr-defined]
+
+
+def _with_underscores(word: str) -> str:
+    """Return ``--data.batch-size=4`` as ``--data.batch_size=4``."""
+    name, equals, value = word.partition("=")
+    if not (name.startswith("--") and "." in name):
+        return word
+    return f"--{name[2:].replace('-', '_')}{equals}{value}"
 
 
 def _import_known_parts() -> None:
@@ -208,6 +216,15 @@ def _check_options(options: dict[str, Any], where: str, cls: Any) -> None:
             _check_part(value, f"{where}.{key}", default, base)
         elif dataclasses.is_dataclass(default) and isinstance(value, dict):
             _check_options(value, f"{where}.{key}", type(default))
+        elif dataclasses.is_dataclass(default):
+            one = f"--{where}.{key}.{dataclasses.fields(default)[0].name}"
+            raise ConfigError(
+                f"--{where}.{key} {value}: a group of options, expected one of them, such as {one} {value}"
+            )
+
+
+def _listed(group: str, options: Any) -> str:
+    return ", ".join(f"{group}.{field.name}" for field in dataclasses.fields(options))
 
 
 def _subclasses(base: type) -> list[type]:

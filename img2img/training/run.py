@@ -113,8 +113,8 @@ def train(
     notes = DataNotes(console)
     validation = Validation(run, data, options.validations, options.samples, config, notes, console)
     loggers: list[Logger] = [History(run, done["batches"])]
-    if (logger := wandb_logger(options.wandb, run, config, console)) is not None:
-        loggers.append(logger)
+    files = {"translator": run / FILE_NAME, "checkpoint": run / LAST}
+    loggers += wandb_logger(options.wandb, run, config, console, files)
     if options.tensorboard:
         loggers.append(tensorboard_logger(run))
     with _quiet():
