@@ -223,10 +223,6 @@ def _check_options(options: dict[str, Any], where: str, cls: Any) -> None:
             )
 
 
-def _listed(group: str, options: Any) -> str:
-    return ", ".join(f"{group}.{field.name}" for field in dataclasses.fields(options))
-
-
 def _subclasses(base: type) -> list[type]:
     below: list[type] = []
     children: list[type] = base.__subclasses__()

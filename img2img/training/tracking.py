@@ -120,15 +120,12 @@ class WandbLogger(LightningWandbLogger):
     @contextlib.contextmanager
     def _forgiving(self, what: str) -> Iterator[None]:
         """Say once what could not be logged, and let the training go on."""
-        import wandb  # noqa: PLC0415 (half a second, only where asked for)
-
         try:
             yield
-        except (wandb.Error, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is not worth a training)
             if what not in self._failed:
                 self._failed.add(what)
-                reason = " ".join(str(error).split())[:120]
-                said = f"wandb: {what} could not be logged ({reason}); the training goes on"
+                said = f"wandb: {what} could not be logged ({_short(error)}); the training goes on"
                 self._console.print(said, soft_wrap=True, highlight=False, markup=False)
 
 
@@ -186,18 +183,20 @@ def wandb_logger(
         experiment.define_metric("*", step_metric="images")
         return [WandbLogger(experiment, run, console, files if options.artifacts else {})]
 
-    if options.mode == "offline" or environment in {"offline", "dryrun"}:
-        return start("offline")
-    if not _has_key():
-        say("no key on this machine (wandb login), logging offline; send it later with wandb sync")
-        return start("offline")
+    if options.mode == "online" and environment not in {"offline", "dryrun"}:
+        if not _has_key():
+            say("no key on this machine (wandb login), logging offline; send it later with wandb sync")
+        else:
+            try:
+                return start("online")
+            except (wandb.errors.Error, OSError, TimeoutError) as error:
+                say(f"cannot reach the server ({_short(error)}), logging offline; send it later with wandb sync")
+                wandb.teardown()
     try:
-        return start("online")
-    except (wandb.errors.Error, OSError, TimeoutError) as error:
-        reason = " ".join(str(error).split())[:120]
-        say(f"cannot reach the server ({reason}), logging offline; send it later with wandb sync")
-        wandb.teardown()
         return start("offline")
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is not worth a training)
+        say(f"cannot start ({_short(error)}); the training goes on without")
+        return []
 
 
 def tensorboard_logger(run: Path) -> Logger:
@@ -221,6 +220,10 @@ def _has_key() -> bool:
         return netrc.netrc().authenticators("api.wandb.ai") is not None
     except (OSError, netrc.NetrcParseError):
         return False
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__
 
 
 def _small(pixels: Any) -> Image.Image:
