@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from img2img.data.module import ImageData
     from img2img.errors import ConfigError, DataError, Img2ImgError, ModelFileError, RunError
     from img2img.methods.base import TranslationModule
+    from img2img.methods.critic import Critic
     from img2img.methods.cyclegan import CycleGAN
     from img2img.methods.export import save
     from img2img.methods.optimization import Optimization
     from img2img.methods.pix2pix import Pix2Pix
     from img2img.networks.base import Discriminator, Generator
+    from img2img.networks.discriminators.multiscale import MultiscaleDiscriminator
     from img2img.networks.discriminators.patch import PatchDiscriminator
     from img2img.networks.discriminators.pixel import PixelDiscriminator
     from img2img.networks.generators.resnet import ResNetGenerator
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConfigError",
+    "Critic",
     "CycleGAN",
     "DataError",
     "Discriminator",
@@ -31,6 +34,7 @@ __all__ = [
     "ImageData",
     "Img2ImgError",
     "ModelFileError",
+    "MultiscaleDiscriminator",
     "Optimization",
     "PatchDiscriminator",
     "Pix2Pix",
@@ -47,6 +51,7 @@ __all__ = [
 
 _HOME = {
     "ConfigError": "errors",
+    "Critic": "methods.critic",
     "CycleGAN": "methods.cyclegan",
     "DataError": "errors",
     "Discriminator": "networks.base",
@@ -54,6 +59,7 @@ _HOME = {
     "ImageData": "data.module",
     "Img2ImgError": "errors",
     "ModelFileError": "errors",
+    "MultiscaleDiscriminator": "networks.discriminators.multiscale",
     "Optimization": "methods.optimization",
     "PatchDiscriminator": "networks.discriminators.patch",
     "Pix2Pix": "methods.pix2pix",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from torch import Tensor
@@ -24,3 +25,21 @@ class Batch(NamedTuple):
     names_a: list[str]
     names_b: list[str]
     notes: list[str]
+
+    def parts(self, count: int) -> list[Batch]:
+        """Cut the batch into ``count`` parts, equal but for the last ones, one image smaller where it does not divide.
+
+        Raises:
+            ValueError: if there are fewer images than parts.
+        """
+        size = len(self.a)
+        if count == 1:
+            return [self]
+        if size < count:
+            raise ValueError(f"accumulate {count} needs a batch of {count} or more images, got {size}")
+        a, b = self.a.tensor_split(count), self.b.tensor_split(count)
+        ends = [0]
+        for part in a:
+            ends.append(ends[-1] + len(part))
+        cuts = [slice(start, end) for start, end in pairwise(ends)]
+        return [Batch(a[i], b[i], self.names_a[c], self.names_b[c], []) for i, c in enumerate(cuts)]

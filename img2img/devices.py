@@ -10,7 +10,7 @@ from img2img.configured import nearest
 from img2img.errors import ConfigError
 
 DeviceName = Literal["auto", "cuda", "mps", "cpu"]
-PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
+PrecisionName = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
 
 
 def resolve_device(name: str) -> torch.device:
@@ -34,18 +34,18 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def resolve_precision(name: PrecisionName, device: torch.device) -> Literal["fp32", "bf16", "fp16"]:
+def resolve_precision(name: PrecisionName, device: torch.device) -> Literal["fp32", "tf32", "bf16", "fp16"]:
     """Return the precision of a name; ``auto`` takes bf16 where the device multiplies it in hardware, else fp32.
 
     Raises:
-        ConfigError: for fp16 on a CPU, which would silently become something else.
+        ConfigError: for fp16 or tf32 on a CPU, which would silently become something else.
     """
     if name == "auto":
         if device.type == "cuda":
             return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
         return "bf16" if device.type == "cpu" and _cpu_multiplies_bf16() else "fp32"
-    if name == "fp16" and device.type != "cuda":
-        raise ConfigError(f"--precision fp16 needs a cuda device, this is {device.type}: use bf16 or fp32")
+    if name in {"fp16", "tf32"} and device.type != "cuda":
+        raise ConfigError(f"--precision {name} needs a cuda device, this is {device.type}: use bf16 or fp32")
     return name
 
 

@@ -7,11 +7,10 @@ from typing import get_args
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from img2img.losses.adversarial import AdversarialName, adversarial_loss
 from img2img.losses.gradient_penalty import gradient_penalty
-from img2img.methods.critic import check_critic, penalty_weight
+from img2img.methods.critic import Critic, check_critic, penalty_weight
 from img2img.networks.discriminators.patch import PatchDiscriminator
 
 NAMES = get_args(AdversarialName)
@@ -26,14 +25,14 @@ def test_bce_is_binary_cross_entropy_halved():
     )
     torch.testing.assert_close(loss.discriminator(REAL, FAKE), expected)
     torch.testing.assert_close(
-        loss.generator(FAKE), F.binary_cross_entropy_with_logits(FAKE[0], torch.ones_like(FAKE[0]))
+        loss.generator(FAKE, REAL), F.binary_cross_entropy_with_logits(FAKE[0], torch.ones_like(FAKE[0]))
     )
 
 
 def test_lsgan_is_mean_squared_error_to_one_and_zero():
     loss = adversarial_loss("lsgan")
     assert float(loss.discriminator(REAL, FAKE)) == pytest.approx(0.5 * ((0.49 + 4.84) / 2 + (0.81 + 0.16) / 2))
-    assert float(loss.generator(FAKE)) == pytest.approx((0.01 + 1.96) / 2)
+    assert float(loss.generator(FAKE, REAL)) == pytest.approx((0.01 + 1.96) / 2)
 
 
 def test_hinge_stops_beyond_the_margin():
@@ -45,14 +44,14 @@ def test_hinge_stops_beyond_the_margin():
 def test_wasserstein_is_the_unhalved_difference_of_means():
     loss = adversarial_loss("wgan-gp")
     assert float(loss.discriminator(REAL, FAKE)) == pytest.approx(0.25 - -0.45)
-    assert float(loss.generator(FAKE)) == pytest.approx(-0.25)
+    assert float(loss.generator(FAKE, REAL)) == pytest.approx(-0.25)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_generator_wants_higher_logits_and_discriminator_lower_ones_on_fakes(name):
     loss = adversarial_loss(name)
     fake = [torch.full((2, 1, 3, 3), 0.3, requires_grad=True)]
-    loss.generator(fake).backward()
+    loss.generator(fake, REAL).backward()
     assert (fake[0].grad < 0).all()
     fake[0].grad = None
     loss.discriminator([torch.zeros(2, 1, 3, 3)], fake).backward()
@@ -63,7 +62,7 @@ def test_generator_wants_higher_logits_and_discriminator_lower_ones_on_fakes(nam
 def test_scales_are_averaged(name):
     loss = adversarial_loss(name)
     torch.testing.assert_close(loss.discriminator(REAL * 3, FAKE * 3), loss.discriminator(REAL, FAKE))
-    torch.testing.assert_close(loss.generator(FAKE * 3), loss.generator(FAKE))
+    torch.testing.assert_close(loss.generator(FAKE * 3, REAL * 3), loss.generator(FAKE, REAL))
 
 
 @pytest.mark.parametrize("slope", [0.25, 1.0, 3.0])
@@ -122,13 +121,13 @@ def test_gradient_penalty_moves_the_critic_towards_slope_one():
 
 
 def test_wgan_gp_without_penalty_or_with_batch_norm_is_refused():
-    assert penalty_weight("wgan-gp", None) == 10
-    assert penalty_weight("lsgan", None) == 0
-    assert penalty_weight("lsgan", 3.0) == 3
+    critic = PatchDiscriminator(3, base_channels=4, norm="instance")
+    assert penalty_weight(Critic(), "wgan-gp") == 10
+    assert penalty_weight(Critic(), "lsgan") == 0
+    assert penalty_weight(Critic(gradient_penalty_weight=3.0), "lsgan") == 3
     with pytest.raises(ValueError, match="gradient_penalty_weight"):
-        penalty_weight("wgan-gp", 0.0)
-    with pytest.raises(ValueError, match="contradict"):
-        check_critic("wgan-gp", 5, PatchDiscriminator(3, base_channels=4, norm="batch"))
-    with pytest.raises(ValueError, match="critic_turns"):
-        check_critic("bce", 0, nn.Identity())
-    check_critic("wgan-gp", 5, PatchDiscriminator(3, base_channels=4, norm="instance"))
+        check_critic(Critic(gradient_penalty_weight=0.0), "wgan-gp", critic)
+    for norm in ("batch", "batch-running"):
+        with pytest.raises(ValueError, match=f"wgan-gp and a discriminator with norm {norm} contradict"):
+            check_critic(Critic(), "wgan-gp", PatchDiscriminator(3, base_channels=4, norm=norm))
+    check_critic(Critic(turns=5), "wgan-gp", critic)

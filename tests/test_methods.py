@@ -13,16 +13,22 @@ from torch.utils.data import DataLoader
 import img2img
 from img2img.batch import Batch
 from img2img.data.datasets import Item, collate
-from img2img.methods.base import Step
+from img2img.methods.critic import Critic
+from img2img.methods.judge import Judge
 from img2img.methods.optimization import Optimization
 from img2img.methods.pool import ImagePool
+from img2img.methods.turns import Step
 from tests.discover import DISCRIMINATORS, GENERATORS, METHODS
 
 SMALL_G = {
     "UNetGenerator": {"depth": 4, "base_channels": 4, "dropout": 0.0},
     "ResNetGenerator": {"num_blocks": 1, "base_channels": 4},
 }
-SMALL_D = {"PatchDiscriminator": {"num_layers": 1, "base_channels": 4}, "PixelDiscriminator": {"base_channels": 4}}
+SMALL_D = {
+    "MultiscaleDiscriminator": {"num_layers": 1, "base_channels": 4},
+    "PatchDiscriminator": {"num_layers": 1, "base_channels": 4},
+    "PixelDiscriminator": {"base_channels": 4},
+}
 
 
 def build(method, generator="ResNetGenerator", discriminator="PatchDiscriminator", **options):
@@ -83,9 +89,9 @@ def test_a_turn_moves_only_its_own_networks(method, adversarial, monkeypatch):
     deltas = []
     original = method._move
 
-    def spy(self, optimizer, total, factor):
+    def spy(self, *words):
         before = {n: p.detach().clone() for n, p in self.named_parameters()}
-        original(self, optimizer, total, factor)
+        original(self, *words)
         deltas.append({n for n, p in self.named_parameters() if not torch.equal(before[n], p)})
 
     monkeypatch.setattr(method, "_move", spy)
@@ -102,14 +108,14 @@ def test_a_turn_moves_only_its_own_networks(method, adversarial, monkeypatch):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_critic_turns_hold_the_generator_still(method):
-    module = build(method, adversarial="wgan-gp", critic_turns=3)
+    module = build(method, adversarial="wgan-gp", critic=Critic(turns=3))
     start = {d: [p.detach().clone() for p in g.parameters()] for d, g in module.generators().items()}
     fitter = trainer(max_steps=2)
     fitter.fit(module, loader())
     assert fitter.global_step == 2
     for direction, network in module.generators().items():
         assert all(torch.equal(p, q) for p, q in zip(start[direction], network.parameters(), strict=True))
-    trainer(max_steps=3).fit(build(method, adversarial="wgan-gp", critic_turns=3), loader())
+    trainer(max_steps=3).fit(build(method, adversarial="wgan-gp", critic=Critic(turns=3)), loader())
 
 
 def test_pix2pix_generator_is_judged_by_the_discriminator_that_has_just_moved(monkeypatch):
@@ -188,13 +194,9 @@ def test_cyclegan_cycle_and_identity_go_the_right_way():
 def test_cyclegan_discriminators_are_shown_fakes_from_before_the_generators_moved(monkeypatch):
     module = build(img2img.CycleGAN, pool_size=0)
     shown, made = [], []
-    original_generate, original_judge = img2img.CycleGAN.generate, img2img.CycleGAN._judge
+    original_generate, original_turn = img2img.CycleGAN.generate, Judge.turn
     monkeypatch.setattr(img2img.CycleGAN, "generate", lambda s, *a: made.append(original_generate(s, *a)) or made[-1])
-    monkeypatch.setattr(
-        img2img.CycleGAN,
-        "_judge",
-        lambda s, n, d, r, fake, st: shown.append(fake) or original_judge(s, n, d, r, fake, st),
-    )
+    monkeypatch.setattr(Judge, "turn", lambda s, d, r, fake, st: shown.append(fake) or original_turn(s, d, r, fake, st))
     trainer(max_steps=1).fit(module, loader())
     assert torch.equal(shown[0], made[0].fake_a)
     assert torch.equal(shown[1], made[0].fake_b)
@@ -255,7 +257,7 @@ def test_average_follows_the_ramped_half_life():
     from img2img.methods.average import Average
 
     network = torch.nn.Linear(1, 1, bias=False)
-    average = Average(network)
+    average = Average(network, 10_000)
     torch.nn.init.constant_(network.weight, 1.0)
     average.update(network, images_seen=4, batch_images=4)
     assert float(average.network.weight) == 1.0  # beta is 0 until the first image has been seen

@@ -10,9 +10,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from img2img.configured import describe, factory
 from img2img.networks.base import Generator
+from img2img.networks.discriminators.multiscale import MultiscaleDiscriminator
 from img2img.networks.discriminators.patch import PatchDiscriminator
 from img2img.networks.discriminators.pixel import PixelDiscriminator
 from img2img.networks.generators.resnet import ResNetGenerator
@@ -23,10 +25,12 @@ from img2img.networks.layers.norm import Norm2d, NormName
 from img2img.networks.layers.resample import BlurHalf, DownsampleName, UpsampleName
 from img2img.networks.layers.residual import PaddingName
 from tests.discover import DISCRIMINATORS, GENERATORS
+from tests.two_processes import norm_of_a_joint_batch
 
 SMALL = {
     "UNetGenerator": {"depth": 5, "base_channels": 4},
     "ResNetGenerator": {"num_blocks": 2, "base_channels": 4},
+    "MultiscaleDiscriminator": {"base_channels": 4},
     "PatchDiscriminator": {"base_channels": 4},
     "PixelDiscriminator": {"base_channels": 4},
 }
@@ -64,6 +68,9 @@ COUNTS = [  # published totals, by instantiating the reference code
     (PatchDiscriminator, (3,), {"num_layers": 4}, 6_959_553),
     (PatchDiscriminator, (3,), {"num_layers": 5}, 11_154_369),
     (PatchDiscriminator, (3,), {"num_layers": 6}, 15_349_185),
+    (PatchDiscriminator, (3,), {"norm": "none", "spectral_norm": True}, 2_764_737),  # divides weights, adds none
+    (MultiscaleDiscriminator, (6,), {}, 2 * 2_767_809),
+    (MultiscaleDiscriminator, (6,), {"num_scales": 3}, 3 * 2_767_809),
     (PixelDiscriminator, (3,), {}, 8_705),
     (PixelDiscriminator, (6,), {}, 8_897),
     (PixelDiscriminator, (3,), {"norm": "batch"}, 8_832),
@@ -105,8 +112,8 @@ def test_logit_maps_of_256_px_have_the_published_sides(num_layers, side):
 
 def test_blur_keeps_a_flat_image_and_removes_the_finest_stripes():
     stripes = torch.tensor([1.0, -1.0]).repeat(8).expand(1, 2, 16, 16)
-    assert BlurHalf(2)(stripes)[..., 1:-1].abs().max() == 0  # a plain stride would give all 1 or all -1
-    torch.testing.assert_close(BlurHalf(2)(torch.full((1, 2, 16, 16), 0.7)), torch.full((1, 2, 8, 8), 0.7))
+    assert BlurHalf()(stripes)[..., 1:-1].abs().max() == 0  # a plain stride would give all 1 or all -1
+    torch.testing.assert_close(BlurHalf()(torch.full((1, 2, 16, 16), 0.7)), torch.full((1, 2, 8, 8), 0.7))
 
 
 @pytest.mark.parametrize("cls", GENERATORS)
@@ -264,3 +271,154 @@ def test_normal_init_has_the_published_spread():
 def test_unet_refuses_a_depth_without_room_for_its_dropout():
     with pytest.raises(ValueError, match="too small"):
         UNetGenerator(3, 3, depth=4)
+
+
+@pytest.mark.parametrize("cls", GENERATORS)
+@pytest.mark.parametrize("upsample", get_args(UpsampleName))
+@pytest.mark.parametrize("downsample", get_args(DownsampleName))
+@pytest.mark.parametrize("norm", get_args(NormName))
+def test_a_state_dict_is_all_that_a_generator_needs(cls, upsample, downsample, norm):
+    """Built without memory and given its weights, as translators are loaded, it translates as before."""
+    options = {"upsample": upsample, "downsample": downsample, "norm": norm}
+    network, image = small(cls, 3, 3, **options).eval(), torch.rand(1, 3, 32, 32)
+    with torch.device("meta"):
+        again = small(cls, 3, 3, **options).eval()
+    again.load_state_dict(network.state_dict(), assign=True)
+    with torch.no_grad():
+        assert torch.equal(again(image), network(image))
+
+
+# Mixed precision
+
+
+CONVOLUTIONS = nn.Conv2d | nn.ConvTranspose2d
+
+
+def heads(network, images):
+    """Return dtypes in and out of the convolutions that make what leaves the network, and what leaves it."""
+    seen = []
+    hooks = [
+        layer.register_forward_hook(lambda m, args, out: seen.append((m, args[0].dtype, out.dtype)))
+        for layer in network.modules()
+        if isinstance(layer, CONVOLUTIONS)
+    ]
+    with torch.autocast("cpu", torch.bfloat16):
+        out = network(images)
+    for hook in hooks:
+        hook.remove()
+    channels = network.out_channels if isinstance(network, Generator) else 1
+    last = [(given, made) for m, given, made in seen if m.out_channels == channels]
+    body = {made for m, _, made in seen if m.out_channels != channels}
+    return last, body, out if isinstance(out, list) else [out]
+
+
+@pytest.mark.parametrize("cls", [*GENERATORS, *DISCRIMINATORS])
+@pytest.mark.parametrize("option", [{}, {"upsample": "resize"}, {"spectral_norm": True}])
+def test_heads_compute_in_float32_under_autocast(cls, option):
+    generator = issubclass(cls, Generator)
+    if option and generator != ("upsample" in option):
+        pytest.skip("an option of the other kind of network")
+    network = small(cls, *((3, 3) if generator else (3,)), **option)
+    last, body, out = heads(network, torch.rand(2, 3, 64, 64) * 2 - 1)
+    assert body == {torch.bfloat16}  # the rest is in mixed precision: the claim is about the head alone
+    assert last == [(torch.float32, torch.float32)] * len(out)
+    assert {t.dtype for t in out} == {torch.float32}
+    values = torch.cat([t.flatten() for t in out])
+    assert not torch.equal(values, values.bfloat16().float())  # it was never rounded
+    sum(t.square().mean() for t in out).backward()
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters())
+
+
+@pytest.mark.parametrize("cls", GENERATORS)
+def test_heads_are_the_last_convolution_and_a_tanh(cls):
+    network = small(cls, 3, 3).eval()
+    last = []
+    hook = [m for m in network.modules() if isinstance(m, CONVOLUTIONS)][-1].register_forward_hook(
+        lambda _, args, out: last.append(out)
+    )
+    with torch.no_grad():
+        out = network(torch.rand(1, 3, 32, 32))
+    hook.remove()
+    assert torch.equal(out, torch.tanh(last[0]))
+
+
+@pytest.mark.parametrize("kind", ["instance", "batch", "batch-running"])
+def test_norm_statistics_of_bfloat16_features_are_float32(kind):
+    """Mean 100 and spread 1: the error is that of rounding the result, half of 2^-8 of it, and no more."""
+    features = (torch.randn(2, 4, 64, 64, generator=torch.Generator().manual_seed(0)) + 100).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = Norm2d(4, kind)(features)
+    exact = Norm2d(4, kind).double()(features.double())
+    assert ((found.double() - exact).abs() <= 2**-8 * exact.abs() + 1e-4).all()
+    assert abs(found.double().mean().item()) < 2e-4
+
+
+# Discriminators: features, spectral norm
+
+
+@pytest.mark.parametrize("cls", DISCRIMINATORS)
+def test_features_end_in_the_logits(cls):
+    network, images = small(cls, 3), torch.rand(2, 3, 64, 64)
+    with torch.autocast("cpu", torch.bfloat16):
+        scales, maps = network.features(images), network(images)
+    assert len(scales) == len(maps)
+    for stages, logits in zip(scales, maps, strict=True):
+        assert len(stages) > 1
+        assert torch.equal(stages[-1], logits)
+        assert all(stage.ndim == 4 and len(stage) == 2 and stage.requires_grad for stage in stages)
+
+
+def test_weights_keep_the_names_of_files_already_written():
+    keys = list(PatchDiscriminator(3, num_layers=1, base_channels=2, norm="batch").state_dict())
+    assert keys == [
+        f"layers.{k}" for k in ("0.weight", "0.bias", "2.weight", "3.weight", "3.bias", "5.weight", "5.bias")
+    ]
+
+
+@pytest.mark.parametrize("cls", DISCRIMINATORS)
+@pytest.mark.parametrize("gain", [0.02, 1.0])
+def test_spectral_norm_keeps_the_largest_singular_value_of_every_convolution_at_1(cls, gain):
+    torch.manual_seed(0)
+    network = small(cls, 3, norm="none", spectral_norm=True)
+    initialise(network, gain=gain)
+    images = torch.rand(2, 3, 64, 64)
+    for _ in range(20):
+        network(images)
+    convolutions = [m for m in network.eval().modules() if isinstance(m, nn.Conv2d)]
+    assert all(is_parametrized(m, "weight") for m in convolutions)
+    for m in convolutions:
+        assert torch.linalg.matrix_norm(m.weight.flatten(1), 2).item() == pytest.approx(1, abs=0.02)
+    first = convolutions[0].parametrizations.weight.original
+    assert first.std().item() == pytest.approx(gain, rel=0.3)  # the draw is that of the weight before the division
+    again = small(cls, 3, norm="none", spectral_norm=True).eval()
+    again.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        expected = network(images)
+        for copied in (again, copy.deepcopy(network)):
+            assert all(torch.equal(x, y) for x, y in zip(copied(images), expected, strict=True))
+    twin = copy.deepcopy(network)
+    nn.init.zeros_(twin.get_parameter(next(n for n, _ in twin.named_parameters() if n.endswith("original"))))
+    assert first.abs().max() > 0
+
+
+# Several processes
+
+
+def test_synchronised_norm_of_two_processes_is_that_of_the_joint_batch(tmp_path):
+    torch.manual_seed(0)
+    norm = Norm2d(3, "batch-running")
+    nn.init.normal_(norm.weight, 1, 0.5)
+    nn.init.normal_(norm.bias)
+    features, towards = torch.randn(4, 3, 5, 6) * 2 + 100, torch.randn(4, 3, 5, 6)
+    torch.save({"state": norm.state_dict(), "features": features, "towards": towards}, tmp_path / "inputs.pt")
+    torch.multiprocessing.spawn(norm_of_a_joint_batch, (str(tmp_path),), nprocs=2)
+    left = [torch.load(tmp_path / f"left-{rank}.pt", weights_only=True) for rank in range(2)]  # shares of 1 and 3
+    norm.synchronised = True  # one process: nothing to wait for
+    features.requires_grad_()
+    out = norm(features)
+    (out * towards).sum().backward()
+    torch.testing.assert_close(torch.cat([one["out"] for one in left]), out.detach(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(torch.cat([one["gradient"] for one in left]), features.grad, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(sum(one["weight_gradient"] for one in left), norm.weight.grad, rtol=1e-4, atol=1e-4)
+    for one in left:
+        torch.testing.assert_close(one["state"], dict(norm.state_dict()))

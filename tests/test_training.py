@@ -469,10 +469,16 @@ def test_a_fault_in_a_loader_process_is_one_line_too(pairs, tmp_path):
     assert "unreadable images in a row: line/" in done.stderr
 
 
-def test_a_damaged_checkpoint_is_one_line(pairs, tmp_path):
+def test_a_checkpoint_cut_short_is_replaced_by_the_one_before_it(pairs, tmp_path):
     words = (*PIX2PIX, "--data", pairs, "--out", tmp_path / "run")
     run_command(*words, "--images", 2)
     checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
-    done = run_command(*words, "--images", 4, code=1)
-    assert "damaged" in done.stderr
+    whole = checkpoint.read_bytes()
+    checkpoint.write_bytes(whole[:1000])
+    done = run_command(*words, "--images", 4)
+    assert "damaged" in done.stdout
+    assert "going on from previous.ckpt" in done.stdout
+    for path in (checkpoint, checkpoint.with_name("previous.ckpt"), checkpoint.with_name("best.ckpt")):
+        path.write_bytes(whole[:1000])
+    done = run_command(*words, "--images", 6, code=1)
+    assert "nor can any before it be read" in done.stderr

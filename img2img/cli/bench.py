@@ -58,7 +58,7 @@ def train(
 ) -> None:
     """Time training against the as-published loop (scripts/baseline.py), on the same networks and images.
 
-    Arms: published, a precision (fp32, bf16, fp16) alone or with switches (bf16+channels_last), and ours: what
+    Arms: published, a precision (fp32, tf32, bf16, fp16) alone or with switches (bf16+channels_last), and ours: what
     img2img train picks on this device. Options such as --model.generator.base_channels=32 go to all of them.
 
     [bold]Example[/bold]

@@ -38,7 +38,20 @@ def train(
     size: Annotated[int | None, typer.Option(help="Side of training crops in pixels.", rich_help_panel=_PEOPLE)] = None,
     seed: Annotated[int | None, typer.Option(help="Decides every random draw.", rich_help_panel=_PEOPLE)] = None,
     device: Annotated[str | None, typer.Option(help="auto, cuda, mps or cpu.", rich_help_panel=_PEOPLE)] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.", rich_help_panel=_PEOPLE)] = None,
+    devices: Annotated[
+        int | None, typer.Option(help="Devices to train on, one process each.", rich_help_panel=_PEOPLE)
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="auto, fp32, tf32, bf16 or fp16.", rich_help_panel=_PEOPLE)
+    ] = None,
+    max_time: Annotated[
+        str | None,
+        typer.Option("--max-time", help="Stop in time and save: 90m, 1h30m, 1:30:00.", rich_help_panel=_PEOPLE),
+    ] = None,
+    guard: Annotated[
+        str | None,
+        typer.Option(help="off, warn when a training goes wrong, or act on it.", rich_help_panel=_PEOPLE),
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Loader processes.", rich_help_panel=_PEOPLE)] = None,
     wandb: Annotated[
         str | None, typer.Option(help="Weights & Biases: online, offline or off.", rich_help_panel=_PEOPLE)
@@ -111,7 +124,10 @@ def train(
         "data.size": size,
         "training.seed": seed,
         "training.device": device,
+        "training.devices": devices,
         "training.precision": precision,
+        "training.max_time": max_time,
+        "training.guard": guard,
         "data.workers": workers,
         "training.wandb.mode": wandb,
         "training.init_from": init_from,
@@ -138,21 +154,22 @@ def _run(words: list[str], out: Path, *, print_config: bool, override: bool) -> 
     from rich.console import Console
 
     from img2img.training.config import resolve
+    from img2img.training.processes import rank_of_process
     from img2img.training.run import train as run_training
 
     resolved = resolve(words)
     if print_config:
         typer.echo(yaml.safe_dump(resolved.tree, sort_keys=False, allow_unicode=True), nl=False)
         return
-    console = Console()
+    console = Console(quiet=rank_of_process() > 0)
     outcome = run_training(resolved, out, console, override=override)
-    if outcome.stopped_by is not None:
+    if not outcome.finished:
+        why = "out of time" if outcome.stopped_by is None else f"stopped by {outcome.stopped_by.name}"
         console.print(
-            f"stopped by {outcome.stopped_by.name} after {outcome.images:,} images; everything is saved",
-            highlight=False,
+            f"{why} after {outcome.images:,} images; everything is saved, this continues it:", highlight=False
         )
-        console.print("the same command continues it", highlight=False)
-        sys.exit(128 + outcome.stopped_by)
+        console.print(f"  {_this_command()}", highlight=False, soft_wrap=True, markup=False)
+        sys.exit(0 if outcome.stopped_by is None or rank_of_process() else 128 + outcome.stopped_by)
     console.print(
         f"\ntranslator: {out / 'translator.safetensors'}\nreport:     {out / 'report.html'}",
         highlight=False,
@@ -172,6 +189,14 @@ def _of_this_trial(out: Path) -> Path:
     if not (trial := os.environ.get("WANDB_RUN_ID")):
         raise ConfigError(f"--out {out}: WANDB_RUN_ID is not set here; wandb agent sets it for each trial of a sweep")
     return Path(str(out).replace("$WANDB_RUN_ID", trial))
+
+
+def _this_command() -> str:
+    import shlex
+    import sys
+
+    words = sys.argv[1:] if sys.argv[1:2] == ["train"] else ["train", "..."]
+    return shlex.join(["img2img", *words])
 
 
 def _quoted(value: object) -> str:

@@ -134,6 +134,18 @@ class ImageData(Configured, LightningDataModule):
             self._refuse_faults(layout.train)
         self.layout = layout
 
+    def images_per_epoch(self, num_ranks: int) -> int:
+        """Return the images that an epoch shows; all processes take equally many whole batches.
+
+        Args:
+            num_ranks: processes that share the epoch.
+        """
+        assert self.layout is not None
+        split = self.layout.train
+        count = len(split.a) if self.paired else max(len(split.a), len(split.b))
+        each = max(count // num_ranks, 1)
+        return num_ranks * (each // self.batch_size * self.batch_size or each)
+
     def train_dataloader(self) -> SeekableLoader:
         """Return the loader of this rank's share of each epoch."""
         assert self.layout is not None

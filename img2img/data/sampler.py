@@ -74,13 +74,21 @@ class SeekableLoader(DataLoader[Any]):
         if isinstance(sampler, EpochSampler):
             sampler.skip = 0
 
+    def step_back(self) -> None:
+        """Take the last batch back: it was handed out and not used."""
+        self._handed_out -= 1
+
     def state_dict(self) -> dict[str, int]:
-        """Return the position in the epoch."""
-        return {"batches": self._handed_out}
+        """Return the position in the epoch, in samples over all processes."""
+        return {"samples": self._handed_out * self._samples_per_batch}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on from a position at the next iteration."""
-        self._start = state["batches"]
+        """Go on from a position at the next iteration, be it with more or fewer processes."""
+        self._start = state["samples"] // self._samples_per_batch
+
+    @property
+    def _samples_per_batch(self) -> int:
+        return (self.batch_size or 1) * (self.sampler.num_replicas if isinstance(self.sampler, EpochSampler) else 1)
 
 
 def mix(seed: int, epoch: int, index: int) -> int:

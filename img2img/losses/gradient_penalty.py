@@ -27,9 +27,10 @@ def gradient_penalty(
     Returns:
         A scalar that carries a graph to the critic's parameters.
     """
-    weight = torch.rand(len(real), 1, 1, 1, generator=generator).to(real)
+    weight = torch.rand(len(real), 1, 1, 1, generator=generator).to(real.device)
+    wide = torch.promote_types(real.dtype, torch.float32)
     with torch.autocast(real.device.type, enabled=False):
-        between = torch.lerp(fake.detach().float(), real.detach().float(), weight.float()).requires_grad_()
+        between = torch.lerp(fake.detach().to(wide), real.detach().to(wide), weight.to(wide)).requires_grad_()
         maps = judge(between)
         value = sum((logits.flatten(1).mean(1) for logits in maps), start=between.new_zeros(len(real))) / len(maps)
         (slope,) = torch.autograd.grad(value.sum(), between, create_graph=True)

@@ -6,8 +6,7 @@ import contextlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
-from typing import Any, ClassVar, Literal, NamedTuple, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from lightning.pytorch import LightningModule
@@ -16,75 +15,22 @@ from torch import Tensor, nn
 
 from img2img.batch import Batch
 from img2img.configured import Configured, describe
-from img2img.errors import ConfigError
-from img2img.image import round_to_8_bits
+from img2img.errors import RunError
+from img2img.methods import ranks
 from img2img.methods.average import Average
+from img2img.methods.lightning import length_of, one_scaler_each, take_over_reduction
 from img2img.methods.optimization import Optimization
-from img2img.metrics.paired import paired_scores
-from img2img.networks.base import Generator
+from img2img.methods.parts import Parts, get_random, set_random
+from img2img.methods.pool import ImagePool
+from img2img.methods.scoring import score
+from img2img.methods.turns import Direction, Player, Skipped, Step, Turn
+from img2img.methods.undo import Undo
+from img2img.networks.base import Discriminator, Generator
 from img2img.networks.layers.init import initialise
+from img2img.networks.layers.norm import Norm2d
 from img2img.schedule import Length, Schedule
 
-CHECKPOINT_KEY = "img2img"
-
-Direction = Literal["ab", "ba"]
-"""``ab`` translates domain a (source) into b (target), ``ba`` the other way."""
-
-
-class Player(NamedTuple):
-    """One side of the game.
-
-    Attributes:
-        name: first part of its log keys, such as ``generator``.
-        networks: the networks that move in its turn, and only in its turn.
-    """
-
-    name: str
-    networks: tuple[nn.Module, ...]
-
-
-class Step(NamedTuple):
-    """Where the training is: what lazy penalties, weight schedules and critic turns are written with.
-
-    Attributes:
-        batches: batches completed before this one.
-        images: images of the source domain seen before this batch, over all ranks.
-        progress: share of the training done, in [0, 1].
-        generator: random numbers on the CPU, a function of (seed, batch, rank) alone.
-        levers: what the guard has raised so far, by name: ``instance_noise`` and ``cycle_noise`` (standard deviation
-            in [-1, 1] units), ``augment`` (probability). A part uses the larger of its option and its lever.
-    """
-
-    batches: int
-    images: int
-    progress: float
-    generator: torch.Generator
-    levers: Mapping[str, float] = MappingProxyType({})
-
-
-class Turn(NamedTuple):
-    """What a player's turn comes to.
-
-    Attributes:
-        losses: weighted scalars by log key (``generator/cycle``); their sum is minimised. Empty: the player passes.
-        observed: detached tensors for monitors: a discriminator's ``real_logits`` and ``fake_logits``, a generator's
-            fakes.
-    """
-
-    losses: dict[str, Tensor]
-    observed: dict[str, Tensor]
-
-
-class Skipped(NamedTuple):
-    """A batch that moved nothing, because a loss or a gradient was not finite.
-
-    Attributes:
-        player: whose turn it was.
-        names: the batch's files, of all ranks.
-    """
-
-    player: str
-    names: list[str]
+CHECKPOINT_KEY, CHECKPOINT_FORMAT = "img2img", 2
 
 
 class TranslationModule(Configured, LightningModule, ABC):
@@ -114,6 +60,11 @@ class TranslationModule(Configured, LightningModule, ABC):
     """Factors on the players' learning rates by name; 1 until the guard lowers one."""
     levers: dict[str, float]
     """See :attr:`Step.levers`."""
+    sent_bytes: dict[str, int]
+    """Bytes of gradients that each player's last turn handed to the all-reduce; 0 on one process."""
+    wishes: dict[str, bool]
+    """What any process may wish for during a batch and all then know of at its end: ``stop`` ends the training,
+    ``save`` makes a checkpoint, ``no_validation`` leaves one out."""
 
     def __init__(self, optimization: Optimization, seed: int) -> None:
         super().__init__()
@@ -126,9 +77,15 @@ class TranslationModule(Configured, LightningModule, ABC):
         self.seconds = 0.0
         self.observed, self.gradient_norms, self.skipped = {}, {}, None
         self.rates, self.levers = {}, {}
+        self.wishes = {"stop": False, "save": False, "no_validation": False}
         self._averages: dict[str, Average] = {}
         self._averages_to_load: dict[str, dict[str, Tensor]] = {}
-        self._random_to_load: Tensor | None = None
+        self._random_to_load: dict[str, Tensor] | None = None
+        self._pools_to_load: dict[str, Any] = {}
+        self._scalers: dict[str, torch.amp.GradScaler] = {}
+        self._scalers_to_load: dict[str, dict[str, Any]] = {}
+        self._undo = Undo(self)
+        self.sent_bytes: dict[str, int] = {}
 
     # What a method says
 
@@ -171,20 +128,31 @@ class TranslationModule(Configured, LightningModule, ABC):
         return [
             torch.optim.Adam(
                 [parameter for network in player.networks for parameter in network.parameters()],
-                lr=o.learning_rate,
+                lr=self._rate(player),
                 betas=(o.beta1, o.beta2),
                 fused=True,  # exact, and one kernel instead of thousands on CPU and GPU
             )
             for player in self.players()
         ]
 
+    def _rate(self, player: Player) -> float:
+        """Return a player's learning rate before schedule and guard."""
+        o = self.optimization
+        if o.discriminator_learning_rate is None or not all(isinstance(n, Discriminator) for n in player.networks):
+            return o.learning_rate
+        return o.discriminator_learning_rate
+
     # Training
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """Give every player its turn on one batch."""
+        """Give every player its turn on one batch: all of them move, or, where something is not finite, none.
+
+        An error leaves everything as it was before the batch, so that a checkpoint made then is a whole one.
+        """
         del batch_idx
-        optimizers = cast("list[LightningOptimizer]", self.optimizers(use_pl_optimizer=True))
-        optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
+        if self._random_to_load is not None:  # here, after whatever else drew from it since
+            set_random(self._random_to_load, self.device)
+            self._random_to_load = None
         schedule = self.schedule()
         step = Step(
             self.batches,
@@ -194,35 +162,102 @@ class TranslationModule(Configured, LightningModule, ABC):
             self.levers,
         )
         self.observed, self.gradient_norms, self.skipped = {}, {}, None
-        factor = schedule.factor(self.images, self.seconds)
-        logged: dict[str, Tensor | float] = {"learning_rate": self.optimization.learning_rate * factor}
-        if self._random_to_load is not None:  # here, after whatever else drew from it since
-            torch.set_rng_state(self._random_to_load)
-            self._random_to_load = None
-        images = self.generate(batch, step)
-        for player, optimizer in zip(self.players(), optimizers, strict=True):
-            with self._only(player):
-                turn = self.turn(player, batch, images, step)
-                if not turn.losses:
-                    continue
-                total = torch.stack([loss.float() for loss in turn.losses.values()]).sum()
-                self._move(optimizer, total, factor)
-            self.observed |= {f"{player.name}/{name}": tensor for name, tensor in turn.observed.items()}
-            logged |= {key: loss.detach() for key, loss in turn.losses.items()}
+        take_over_reduction(self.trainer)
+        self._undo.begin(self.device)
+        try:
+            logged = self._take_turns(batch, step, schedule.factor(self.images, self.seconds))
+        except BaseException:
+            self._undo.restore(random=True)
+            if (step_back := getattr(self.trainer.train_dataloader, "step_back", None)) is not None:
+                step_back()
+            raise
         loop = self.trainer.fit_loop.epoch_loop.manual_optimization
         loop._on_before_step()  # noqa: SLF001 (global_step counts this batch, once)
         loop._on_after_step()  # noqa: SLF001
-        self._finish(len(batch.a) * self.trainer.world_size)
-        self.log_dict({**logged, "images": float(self.images)}, batch_size=len(batch.a))
+        losses = self._finish(len(batch.a) * self.trainer.world_size, logged)
+        if self.skipped is None:
+            learning_rate = self.optimization.learning_rate * schedule.factor(self.images, self.seconds)
+            self.log_dict(
+                {"learning_rate": learning_rate, **losses, "images": float(self.images)}, batch_size=len(batch.a)
+            )
 
-    def _move(self, optimizer: LightningOptimizer, total: Tensor, factor: float) -> None:
-        """Step one optimizer down one total; Lightning is kept from counting it."""
+    def _take_turns(self, batch: Batch, step: Step, factor: float) -> dict[str, Tensor]:
+        """Move every player in its turn; return the losses."""
+        optimizers = cast("list[LightningOptimizer]", self.optimizers(use_pl_optimizer=True))
+        optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
+        players = self.players()
+        parts = Parts(self.generate, self.optimization.accumulate, batch, step)
+        logged: dict[str, Tensor] = {}
+        for player, optimizer in zip(players, optimizers, strict=True):
+            with self._only(player):
+                optimizer.zero_grad()
+                losses = self._collect(player, parts)
+                if not losses:
+                    continue
+                self.sent_bytes[player.name] = ranks.average_gradients(_parameters(player))
+                norm = self._unscaled_norm(player, optimizer)
+                if not bool(torch.isfinite(norm)):
+                    self._skip(player, optimizer, batch)
+                    return {}
+                if player is not players[-1]:
+                    self._undo.remember(optimizer.optimizer)
+                self._move(player, optimizer, norm, factor)
+            logged |= losses
+        return logged
+
+    def _collect(self, player: Player, parts: Parts) -> dict[str, Tensor]:
+        """Collect a player's gradients over the parts of the batch; return its losses over the whole batch."""
+        losses: dict[str, Tensor] = {}
+        observed: dict[str, list[Tensor]] = {}
+        for part, share, images in parts.of(player):
+            turn = self.turn(player, part, images, parts.step)
+            if not turn.losses:
+                return {}
+            total = share * torch.stack(list(turn.losses.values())).sum()
+            scaler = self._scalers.get(player.name)
+            self.manual_backward(total if scaler is None else scaler.scale(total))
+            for key, loss in turn.losses.items():
+                losses[key] = losses.get(key, 0) + share * loss.detach()
+            for name, tensor in turn.observed.items():
+                observed.setdefault(f"{player.name}/{name}", []).append(tensor)
+        self.observed |= {key: torch.cat(found) if len(found) > 1 else found[0] for key, found in observed.items()}
+        return losses
+
+    def _unscaled_norm(self, player: Player, optimizer: LightningOptimizer) -> Tensor:
+        """Return the global norm of a player's gradients, which are unscaled from here on."""
+        if player.name in self._scalers:
+            self._scalers[player.name].unscale_(optimizer.optimizer)
+        gradients = [p.grad for p in _parameters(player) if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        self.gradient_norms[player.name] = norm
+        return norm
+
+    def _move(self, player: Player, optimizer: LightningOptimizer, norm: Tensor, factor: float) -> None:
+        """Step one optimizer; Lightning is kept from counting it."""
+        limit = self.optimization.clip_norm
+        if limit is not None:
+            torch.nn.utils.clip_grads_with_norm_(_parameters(player), limit, norm)
         optimizer._on_before_step = optimizer._on_after_step = _nothing  # noqa: SLF001
         for group in optimizer.param_groups:
-            group["lr"] = self.optimization.learning_rate * factor
+            group["lr"] = self._rate(player) * factor * self.rates.get(player.name, 1.0)
+        scaler = self._scalers.get(player.name)
+        if scaler is None:
+            optimizer.step()
+        else:
+            scaler.step(optimizer.optimizer)
+            scaler.update()
+
+    def _skip(self, player: Player, optimizer: LightningOptimizer, batch: Batch) -> None:
+        """Take the batch back on all optimizers; every process is here, since averaged gradients are the same."""
+        self._undo.restore(random=False)
         optimizer.zero_grad()
-        self.manual_backward(total)
-        optimizer.step()
+        scaler = self._scalers.get(player.name)
+        overflow = scaler is not None and scaler.get_scale() > 1
+        if scaler is not None:
+            scaler.update()
+        names = [name for pair in zip(batch.names_a, batch.names_b, strict=True) for name in pair]
+        everybodys = dict.fromkeys(name for one in ranks.gather(names) for name in one)
+        self.skipped = Skipped(player.name, list(everybodys), overflow)
 
     @contextlib.contextmanager
     def _only(self, player: Player) -> Iterator[None]:
@@ -255,66 +290,69 @@ class TranslationModule(Configured, LightningModule, ABC):
     def _length(self) -> Length:
         """Return the one length: set by the command, or read from a plain Trainer's limits."""
         if self.length is None:
-            self.length = self._length_of_trainer()
+            self.length = length_of(self.trainer)
         return self.length
 
-    def _length_of_trainer(self) -> Length:
-        trainer = self.trainer
-        per_epoch = int(trainer.num_training_batches)
-        loader = trainer.train_dataloader
-        batch_size = int(getattr(loader, "batch_size", None) or 1) * trainer.world_size
-        if trainer.max_steps > 0:
-            batches = trainer.max_steps
-        elif trainer.max_epochs is not None and trainer.max_epochs > 0:
-            batches = per_epoch * trainer.max_epochs
-        else:
-            raise ConfigError("the learning-rate schedule needs an end: give the Trainer max_epochs or max_steps")
-        return Length(images=batches * batch_size, seconds=None, images_per_epoch=per_epoch * batch_size)
+    def on_fit_start(self) -> None:
+        """Take over from Lightning what it does once for all optimizers: loss scaling, and the reduction of gradients.
+
+        Raises:
+            ConfigError: for a strategy that shards the networks.
+        """
+        self._scalers = one_scaler_each(self.trainer, [player.name for player in self.players()])
+        for name, state in self._scalers_to_load.items():
+            if name in self._scalers:
+                self._scalers[name].load_state_dict(state)
 
     def on_train_start(self) -> None:
         """Begin the averages from the weights as they are now, or go on with those of the checkpoint."""
         if self.optimization.average and not self._averages:
-            self._averages = {direction: Average(network) for direction, network in self.generators().items()}
-            for direction, state in self._averages_to_load.items():
-                self._averages[direction].network.load_state_dict(state)
+            half_life = self.optimization.average_half_life_images
+            self._averages = {d: Average(network, half_life) for d, network in self.generators().items()}
+            self.restore_averages(self._averages_to_load)
             self._averages_to_load = {}
+        for name, pool in self._pools_to_load.items():  # now that the state_dict has brought rank 0's
+            self.get_submodule(name).set_extra_state(pool)
+        self._pools_to_load = {}
         self.schedule()
+        if take_over_reduction(self.trainer):
+            if self._random_to_load is None:
+                torch.manual_seed(_mix(self.seed, 0, self.global_rank) if self.global_rank else self.seed)
+            for layer in self.modules():
+                if isinstance(layer, Norm2d) and layer.kind == "batch-running":
+                    layer.synchronised = True
         self._since = time.monotonic()
 
-    def _finish(self, batch_images: int) -> None:
-        """Advance clock and averages after a batch, and stop at the end of the length.
+    def _finish(self, batch_images: int, logged: dict[str, Tensor]) -> dict[str, Tensor | float]:
+        """Advance clock and averages after a batch, agree on what comes next, and stop at the end of the length.
 
-        Done within the training step, so that a checkpoint made at the end of the batch holds all of it.
+        Done within the training step, so that a checkpoint made at the end of the batch holds all of it. With several
+        processes the clock is that of rank 0, the losses are the mean, and a wish of any of them is everyone's.
         """
         self.batches += 1
         self.images += batch_images
-        for direction, average in self._averages.items():
-            average.update(self.generators()[cast("Direction", direction)], self.images, batch_images)
+        if self.skipped is None:
+            for direction, average in self._averages.items():
+                average.update(self.generators()[cast("Direction", direction)], self.images, batch_images)
         now = time.monotonic()
         self.seconds += now - self._since
         self._since = now
-        if self._length().progress(self.images, self.seconds) >= 1:
+        losses: dict[str, Tensor | float] = dict(logged)
+        if (count := self.trainer.world_size) > 1:
+            clock = self.seconds if self.global_rank == 0 else 0.0
+            mine: list[float | Tensor] = [clock, *self.wishes.values(), *logged.values()]
+            self.seconds, *sums = ranks.total(mine, self.device)
+            self.wishes = {name: wished > 0 for name, wished in zip(self.wishes, sums, strict=False)}
+            losses = {key: value / count for key, value in zip(logged, sums[len(self.wishes) :], strict=True)}
+        if self.wishes["stop"] or self._length().progress(self.images, self.seconds) >= 1:
             self.trainer.should_stop = True
+        return losses
 
     # Validation
 
-    @torch.no_grad()
     def score(self, batch: Batch) -> dict[str, Tensor]:
-        """Score the averaged generators on held-out images, as 8-bit files would be scored.
-
-        Returns:
-            Paired: ``l1`` in [-1, 1] units, ``psnr`` and ``ssim`` of a to b. Unpaired: ``cycle_a`` and ``cycle_b``,
-            the L1 after both translations, where both directions exist.
-        """
-        networks = self.best_generators()
-        with _evaluating(*networks.values()):
-            if self.paired:
-                return paired_scores(round_to_8_bits(networks["ab"](batch.a)), batch.b)
-            if "ba" not in networks:
-                return {}
-            back_a = networks["ba"](round_to_8_bits(networks["ab"](batch.a)))
-            back_b = networks["ab"](round_to_8_bits(networks["ba"](batch.b)))
-            return {"cycle_a": (back_a - batch.a).abs().mean(), "cycle_b": (back_b - batch.b).abs().mean()}
+        """Score the generators that would be exported on held-out images; see :func:`img2img.methods.scoring.score`."""
+        return score(self.best_generators(), batch, paired=self.paired)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the scores of a validation batch under a plain Trainer."""
@@ -325,36 +363,48 @@ class TranslationModule(Configured, LightningModule, ABC):
     # Checkpoints: plain data only, read back with weights_only=True
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the configuration, the clock, the averages and the random state."""
+        """Add the configuration, the clock, the averages, and each process's random state and pools."""
         checkpoint[CHECKPOINT_KEY] = {
-            "format": 1,
+            "format": CHECKPOINT_FORMAT,
             "configuration": describe(self),
             "batches": self.batches,
             "images": self.images,
             "seconds": self.seconds,
+            "rates": dict(self.rates),
+            "levers": dict(self.levers),
             "averages": {direction: average.network.state_dict() for direction, average in self._averages.items()},
-            "random": torch.get_rng_state(),
+            "scalers": {name: scaler.state_dict() for name, scaler in self._scalers.items()},
+            "ranks": ranks.gather({"random": get_random(self.device), "pools": self._own_pools()}),
         }
 
+    def _own_pools(self) -> dict[str, Any]:
+        """Return the state of this process's image pools; rank 0's are in the state_dict already."""
+        parts = self.named_modules() if self.global_rank else ()
+        return {name: part.get_extra_state() for name, part in parts if isinstance(part, ImagePool)}
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take clock, averages and random state back."""
+        """Take all of it back; a process that the checkpoint does not know begins with what rank 0 had.
+
+        Raises:
+            RunError: for the checkpoint of another version.
+        """
         state = checkpoint[CHECKPOINT_KEY]
+        if state["format"] != CHECKPOINT_FORMAT:
+            raise RunError(
+                f"checkpoint format {state['format']}: expected {CHECKPOINT_FORMAT}; train anew into another folder"
+            )
         self.batches, self.images, self.seconds = state["batches"], state["images"], state["seconds"]
+        self.rates, self.levers = dict(state["rates"]), dict(state["levers"])
         self._averages = {}
         self._averages_to_load = state["averages"]
-        self._random_to_load = state["random"].cpu()
+        self._scalers_to_load = state["scalers"]
+        for mine in state["ranks"][self.global_rank : self.global_rank + 1]:
+            self._random_to_load, self._pools_to_load = mine["random"], mine["pools"]
 
-
-@contextlib.contextmanager
-def _evaluating(*networks: nn.Module) -> Iterator[None]:
-    modes = [network.training for network in networks]
-    for network in networks:
-        network.eval()
-    try:
-        yield
-    finally:
-        for network, mode in zip(networks, modes, strict=True):
-            network.train(mode)
+    def restore_averages(self, averages: Mapping[str, dict[str, Tensor]]) -> None:
+        """Set the averages to saved ones, by direction."""
+        for direction, state in averages.items():
+            self._averages[direction].network.load_state_dict(state)
 
 
 def _mix(seed: int, batch: int, rank: int) -> int:
@@ -364,3 +414,7 @@ def _mix(seed: int, batch: int, rank: int) -> int:
 
 def _nothing() -> None:
     """Stand where Lightning would count an optimizer's step."""
+
+
+def _parameters(player: Player) -> list[nn.Parameter]:
+    return [parameter for network in player.networks for parameter in network.parameters()]

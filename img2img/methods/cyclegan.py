@@ -10,27 +10,32 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from img2img.batch import Batch
-from img2img.losses.adversarial import AdversarialName, adversarial_loss
-from img2img.losses.gradient_penalty import gradient_penalty
-from img2img.methods.base import Direction, Player, Step, TranslationModule, Turn
-from img2img.methods.critic import check_critic, penalty_weight
+from img2img.losses.adversarial import AdversarialName
+from img2img.methods.base import TranslationModule
+from img2img.methods.critic import Critic
+from img2img.methods.judge import Judge
 from img2img.methods.optimization import Optimization
 from img2img.methods.pool import ImagePool
-from img2img.networks.base import Discriminator, DiscriminatorFactory, Generator, GeneratorFactory
+from img2img.methods.turns import Direction, Player, Step, Turn
+from img2img.networks.base import DiscriminatorFactory, Generator, GeneratorFactory
 from img2img.networks.discriminators.patch import PatchDiscriminator
 from img2img.networks.generators.resnet import ResNetGenerator
+from img2img.networks.layers.norm import couples_images
 
 
 class Images(NamedTuple):
-    """Translations and reconstructions of the batch, with the generators' graph."""
+    """What the generators make of a batch, with their graph; empty tensors where a turn without them needs none."""
 
     fake_a: Tensor
     fake_b: Tensor
     reconstruction_a: Tensor
     reconstruction_b: Tensor
+    identity_a: Tensor
+    identity_b: Tensor
 
 
 class CycleGAN(TranslationModule):
@@ -49,13 +54,15 @@ class CycleGAN(TranslationModule):
         cycle_weight: weight of the cycle's mean absolute error in both directions (10 in the paper).
         identity_weight: weight of |G(b) - b| and |F(a) - a| (5 in the port: 0.5 times the cycle's); 0 switches it off.
         pool_size: past fakes per domain that the discriminators are shown (50 in the paper).
-        gradient_penalty_weight: weight of the gradient penalty; by default 10 with wgan-gp, else 0.
-        critic_turns: turns of the discriminators per turn of the generators.
+        cycle_noise: standard deviation, in [-1, 1] units, of the noise on a fake before it goes back, so that it cannot
+            hide in invisible detail what it came from (Chu et al. 2017, arXiv 1712.02950); 3/255 is a start.
+        critic: how the discriminators judge: turns, penalties, noise, augmentation.
         optimization: learning rate, schedule, initialisation, averaging.
         seed: decides the method's own random draws.
 
     Raises:
-        ValueError: for an identity weight with different channel counts: |G(b) - b| needs a generator that takes b.
+        ValueError: for an identity weight with different channel counts: |G(b) - b| needs a generator that takes b; for
+            a negative cycle_noise.
     """
 
     paired = False
@@ -71,8 +78,8 @@ class CycleGAN(TranslationModule):
         cycle_weight: float = 10.0,
         identity_weight: float = 5.0,
         pool_size: int = 50,
-        gradient_penalty_weight: float | None = None,
-        critic_turns: int = 1,
+        cycle_noise: float = 0.0,
+        critic: Critic = Critic(),  # noqa: B008 (frozen)
         optimization: Optimization = Optimization(),  # noqa: B008 (frozen)
         seed: int = 0,
     ) -> None:
@@ -82,20 +89,23 @@ class CycleGAN(TranslationModule):
                 f"identity_weight {identity_weight:g} needs equal channel counts, got channels_a {channels_a} and "
                 f"channels_b {channels_b}: set identity_weight to 0 or read both domains with the same channels"
             )
+        if cycle_noise < 0:
+            raise ValueError(f"cycle_noise: expected 0 or more, got {cycle_noise}")
         self.channels_a, self.channels_b = channels_a, channels_b
         self.generator_ab, self.generator_ba = generator(channels_a, channels_b), generator(channels_b, channels_a)
         self.discriminator_a, self.discriminator_b = discriminator(channels_a), discriminator(channels_b)
-        check_critic(adversarial, critic_turns, self.discriminator_a)
         self.initialise(self.generator_ab, self.generator_ba, self.discriminator_a, self.discriminator_b)
         self.pool_a, self.pool_b = ImagePool(pool_size), ImagePool(pool_size)
-        self.adversarial = adversarial_loss(adversarial)
+        self.judge_a = Judge("discriminator_a", critic, adversarial, self.discriminator_a)
+        self.judge_b = Judge("discriminator_b", critic, adversarial, self.discriminator_b)
         self.adversarial_weight, self.cycle_weight, self.identity_weight = (
             adversarial_weight,
             cycle_weight,
             identity_weight,
         )
-        self.gradient_penalty_weight = penalty_weight(adversarial, gradient_penalty_weight)
-        self.critic_turns = critic_turns
+        self.cycle_noise = cycle_noise
+        self.critic = critic
+        self._per_image = _treats_images_alone(self.generator_ab) and _treats_images_alone(self.generator_ba)
 
     def generators(self) -> dict[Direction, Generator]:
         """Return both generators by direction."""
@@ -110,47 +120,54 @@ class CycleGAN(TranslationModule):
         )
 
     def generate(self, batch: Batch, step: Step) -> Images:
-        """Translate both ways, and back when the generators move."""
-        moves = self.moves(step, self.critic_turns)
-        with torch.set_grad_enabled(moves):
-            fake_b, fake_a = self.generator_ab(batch.a), self.generator_ba(batch.b)
-            back = (self.generator_ba(fake_b), self.generator_ab(fake_a)) if moves else (batch.a, batch.b)
-        return Images(fake_a, fake_b, *back)
+        """Translate both ways; when the generators move also back, and into the domain that an image is in already."""
+        ab, ba = self.generator_ab, self.generator_ba
+        nothing = batch.a.new_empty(0)
+        if not self.moves(step, self.critic.turns):
+            with torch.no_grad():
+                fake_b, fake_a = ab(batch.a), ba(batch.b)
+            return Images(fake_a, fake_b, nothing, nothing, nothing, nothing)
+        merged = self.identity_weight > 0 and self._per_image and batch.a.shape == batch.b.shape
+        if merged:  # one call on both domains is exact where every image is treated by itself, and six become four
+            fake_b, identity_b = ab(torch.cat([batch.a, batch.b])).chunk(2)
+            fake_a, identity_a = ba(torch.cat([batch.b, batch.a])).chunk(2)
+        else:
+            fake_b, fake_a = ab(batch.a), ba(batch.b)
+        back_a, back_b = ba(self._on_the_way_back(fake_b, step)), ab(self._on_the_way_back(fake_a, step))
+        if not merged:
+            # the generator *into* b is asked to leave b alone (two published re-implementations have it the wrong way)
+            identity_b, identity_a = (ab(batch.b), ba(batch.a)) if self.identity_weight else (nothing, nothing)
+        return Images(fake_a, fake_b, back_a, back_b, identity_a, identity_b)
 
     def turn(self, player: Player, batch: Batch, images: Images, step: Step) -> Turn:
         """Return the losses of equation 3 for the player."""
         if player.name == "discriminator_a":
-            return self._judge(
-                "discriminator_a", self.discriminator_a, batch.a, self.pool_a(images.fake_a, step.generator), step
-            )
+            fake = self.pool_a(images.fake_a, step.generator)
+            return self.judge_a.turn(self.discriminator_a, batch.a, fake, step)
         if player.name == "discriminator_b":
-            return self._judge(
-                "discriminator_b", self.discriminator_b, batch.b, self.pool_b(images.fake_b, step.generator), step
-            )
-        if not self.moves(step, self.critic_turns):
+            fake = self.pool_b(images.fake_b, step.generator)
+            return self.judge_b.turn(self.discriminator_b, batch.b, fake, step)
+        if not self.moves(step, self.critic.turns):
             return Turn({}, {})
-        fool_b = self.adversarial.generator(self.discriminator_b(images.fake_b))
-        fool_a = self.adversarial.generator(self.discriminator_a(images.fake_a))
+        fool_b = self.judge_b.fool(self.discriminator_b, batch.b, images.fake_b, step)["adversarial"]
+        fool_a = self.judge_a.fool(self.discriminator_a, batch.a, images.fake_a, step)["adversarial"]
         losses = {
             "generator/adversarial_ab": self.adversarial_weight * fool_b,
             "generator/adversarial_ba": self.adversarial_weight * fool_a,
-            "generator/cycle_a": self.cycle_weight * F.l1_loss(images.reconstruction_a.float(), batch.a),
-            "generator/cycle_b": self.cycle_weight * F.l1_loss(images.reconstruction_b.float(), batch.b),
+            "generator/cycle_a": self.cycle_weight * F.l1_loss(images.reconstruction_a, batch.a),
+            "generator/cycle_b": self.cycle_weight * F.l1_loss(images.reconstruction_b, batch.b),
         }
         if self.identity_weight:
-            # the generator *into* b is asked to leave b alone (two published re-implementations have it the wrong way)
-            losses["generator/identity_b"] = self.identity_weight * F.l1_loss(
-                self.generator_ab(batch.b).float(), batch.b
-            )
-            losses["generator/identity_a"] = self.identity_weight * F.l1_loss(
-                self.generator_ba(batch.a).float(), batch.a
-            )
+            losses["generator/identity_b"] = self.identity_weight * F.l1_loss(images.identity_b, batch.b)
+            losses["generator/identity_a"] = self.identity_weight * F.l1_loss(images.identity_a, batch.a)
         return Turn(losses, {"fake_a": images.fake_a.detach(), "fake_b": images.fake_b.detach()})
 
-    def _judge(self, name: str, discriminator: Discriminator, real: Tensor, fake: Tensor, step: Step) -> Turn:
-        real_logits, fake_logits = discriminator(real), discriminator(fake)
-        losses = {f"{name}/adversarial": self.adversarial.discriminator(real_logits, fake_logits)}
-        if self.gradient_penalty_weight:
-            penalty = gradient_penalty(discriminator, real, fake, step.generator)
-            losses[f"{name}/gradient_penalty"] = self.gradient_penalty_weight * penalty
-        return Turn(losses, {"real_logits": real_logits[0].detach(), "fake_logits": fake_logits[0].detach()})
+    def _on_the_way_back(self, fake: Tensor, step: Step) -> Tensor:
+        noise = max(self.cycle_noise, step.levers.get("cycle_noise", 0.0))
+        return fake + noise * torch.randn(fake.shape, generator=step.generator).to(fake) if noise else fake
+
+
+def _treats_images_alone(generator: nn.Module) -> bool:
+    """Tell whether a batch is translated as its images one by one: no statistics over it, nothing drawn for it."""
+    drawn = any(isinstance(layer, _DropoutNd) and layer.p > 0 for layer in generator.modules())
+    return not drawn and not couples_images(generator)

@@ -11,7 +11,8 @@ from torch import Tensor
 from img2img.checkpoint import TranslatorFile, header_of, save_translator, tensors_of
 from img2img.configured import describe
 from img2img.errors import ConfigError
-from img2img.methods.base import Direction, TranslationModule
+from img2img.methods.base import TranslationModule
+from img2img.methods.turns import Direction
 
 
 def directions(domains: tuple[str, str]) -> dict[Direction, str]:

@@ -13,35 +13,50 @@ class Optimization:
     """Options of the optimisation.
 
     Args:
-        learning_rate: of Adam, for every player (2e-4 in both papers).
+        learning_rate: of Adam (2e-4 in both papers).
+        discriminator_learning_rate: of the discriminators where they should learn at another rate than the rest
+            (two time-scale update rule, Heusel et al. 2017); the same rate by default.
         beta1: decay of Adam's mean (0.5 in both papers).
         beta2: decay of Adam's squared mean.
         decay: shape of the learning rate's decay: epochs (as published), linear, cosine or constant.
         decay_from: share of the training after which the decay begins.
         warmup_images: images over which the learning rate rises from 0.
+        accumulate: parts that a batch is computed in, one after the other: the gradients of the whole batch in the
+            memory of a part.
+        clip_norm: largest global norm of a player's gradients; larger ones are scaled down to it. None: no limit.
         init: distribution of fresh weights.
         init_gain: standard deviation (normal) or factor (xavier) of fresh weights.
         average: keep a moving average of the generators' weights, which is then validated and exported.
+        average_half_life_images: its half-life once the training is old; a young one forgets faster.
 
     Raises:
-        ValueError: for a rate, beta or share out of its range.
+        ValueError: for a rate, beta, share or count out of its range.
     """
 
     learning_rate: float = 2e-4
+    discriminator_learning_rate: float | None = None
     beta1: float = 0.5
     beta2: float = 0.999
     decay: DecayName = "linear"
     decay_from: float = 0.5
     warmup_images: int = 0
+    accumulate: int = 1
+    clip_norm: float | None = None
     init: InitName = "normal"
     init_gain: float = 0.02
     average: bool = True
+    average_half_life_images: int = 10_000
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        for name, low, high in (("learning_rate", 0, 1), ("beta1", 0, 1), ("beta2", 0, 1), ("decay_from", 0, 1)):
+        shares = ("learning_rate", "discriminator_learning_rate", "beta1", "beta2", "decay_from")
+        for name in shares:
             value = getattr(self, name)
-            if not low <= value < high:
-                raise ValueError(f"optimization.{name}: expected a number from {low} to below {high}, got {value}")
-        if self.warmup_images < 0:
-            raise ValueError(f"optimization.warmup_images: expected 0 or more, got {self.warmup_images}")
+            if value is not None and not 0 <= value < 1:
+                raise ValueError(f"optimization.{name}: expected a number from 0 to below 1, got {value}")
+        for name, least in (("warmup_images", 0), ("accumulate", 1), ("average_half_life_images", 1)):
+            value = getattr(self, name)
+            if value < least:
+                raise ValueError(f"optimization.{name}: expected {least} or more, got {value}")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise ValueError(f"optimization.clip_norm: expected more than 0, got {self.clip_norm}; none is no limit")

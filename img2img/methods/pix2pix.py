@@ -13,11 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from img2img.batch import Batch
-from img2img.losses.adversarial import AdversarialName, adversarial_loss
-from img2img.losses.gradient_penalty import gradient_penalty
-from img2img.methods.base import Direction, Player, Step, TranslationModule, Turn
-from img2img.methods.critic import check_critic, penalty_weight
+from img2img.losses.adversarial import AdversarialName
+from img2img.methods.base import TranslationModule
+from img2img.methods.critic import Critic
+from img2img.methods.judge import Judge
 from img2img.methods.optimization import Optimization
+from img2img.methods.turns import Direction, Player, Step, Turn
 from img2img.networks.base import DiscriminatorFactory, Generator, GeneratorFactory
 from img2img.networks.discriminators.patch import PatchDiscriminator
 from img2img.networks.generators.unet import UNetGenerator
@@ -45,8 +46,9 @@ class Pix2Pix(TranslationModule):
         adversarial_weight: weight of the adversarial loss of the generator.
         l1_weight: weight of the mean absolute error (100 in the paper).
         conditional: the discriminator sees the source beside the target; False is the paper's ablation.
-        gradient_penalty_weight: weight of the gradient penalty; by default 10 with wgan-gp, else 0.
-        critic_turns: turns of the discriminator per turn of the generator (5 is usual with wgan-gp).
+        feature_matching_weight: weight of feature matching (pix2pixHD, Wang et al. 2018, equation 4, arXiv 1711.11585);
+            0 switches it off. With it the discriminator also looks at the real image in the generator's turn.
+        critic: how the discriminator judges: turns, penalties, noise, augmentation.
         optimization: learning rate, schedule, initialisation, averaging.
         seed: decides the method's own random draws.
     """
@@ -63,8 +65,8 @@ class Pix2Pix(TranslationModule):
         adversarial_weight: float = 1.0,
         l1_weight: float = 100.0,
         conditional: bool = True,
-        gradient_penalty_weight: float | None = None,
-        critic_turns: int = 1,
+        feature_matching_weight: float = 0.0,
+        critic: Critic = Critic(),  # noqa: B008 (frozen)
         optimization: Optimization = Optimization(),  # noqa: B008 (frozen)
         seed: int = 0,
     ) -> None:
@@ -72,13 +74,12 @@ class Pix2Pix(TranslationModule):
         self.channels_a, self.channels_b = channels_a, channels_b
         self.generator = generator(channels_a, channels_b)
         self.discriminator = discriminator(channels_a + channels_b if conditional else channels_b)
-        check_critic(adversarial, critic_turns, self.discriminator)
         self.initialise(self.generator, self.discriminator)
-        self.adversarial = adversarial_loss(adversarial)
+        self.judge = Judge("discriminator", critic, adversarial, self.discriminator)
         self.adversarial_weight, self.l1_weight = adversarial_weight, l1_weight
+        self.feature_matching_weight = feature_matching_weight
         self.conditional = conditional
-        self.gradient_penalty_weight = penalty_weight(adversarial, gradient_penalty_weight)
-        self.critic_turns = critic_turns
+        self.critic = critic
 
     def generators(self) -> dict[Direction, Generator]:
         """Return the one generator, a to b."""
@@ -90,31 +91,22 @@ class Pix2Pix(TranslationModule):
 
     def generate(self, batch: Batch, step: Step) -> Images:
         """Translate the sources once; no graph is kept when the generator passes."""
-        with torch.set_grad_enabled(self.moves(step, self.critic_turns)):
+        with torch.set_grad_enabled(self.moves(step, self.critic.turns) and torch.is_grad_enabled()):
             return Images(self.generator(batch.a))
 
     def turn(self, player: Player, batch: Batch, images: Images, step: Step) -> Turn:
         """Return the losses of equation 1 (discriminator) or 4 (generator)."""
+        condition = batch.a if self.conditional else None
         if player.name == "discriminator":
-            return self._discriminator_turn(batch, images.fake.detach(), step)
-        if not self.moves(step, self.critic_turns):
+            return self.judge.turn(self.discriminator, batch.b, images.fake.detach(), step, condition)
+        if not self.moves(step, self.critic.turns):
             return Turn({}, {})
-        logits = self._judge(batch.a, images.fake)
+        match = self.feature_matching_weight > 0
+        opinion = self.judge.fool(self.discriminator, batch.b, images.fake, step, condition, match=match)
         losses = {
-            "generator/adversarial": self.adversarial_weight * self.adversarial.generator(logits),
-            "generator/l1": self.l1_weight * F.l1_loss(images.fake.float(), batch.b),
+            "generator/adversarial": self.adversarial_weight * opinion["adversarial"],
+            "generator/l1": self.l1_weight * F.l1_loss(images.fake, batch.b),
         }
+        if match:
+            losses["generator/feature_matching"] = self.feature_matching_weight * opinion["feature_matching"]
         return Turn(losses, {"fake": images.fake.detach()})
-
-    def _discriminator_turn(self, batch: Batch, fake: Tensor, step: Step) -> Turn:
-        real_logits, fake_logits = self._judge(batch.a, batch.b), self._judge(batch.a, fake)
-        losses = {"discriminator/adversarial": self.adversarial.discriminator(real_logits, fake_logits)}
-        if self.gradient_penalty_weight:
-            penalty = gradient_penalty(lambda b: self._judge(batch.a, b), batch.b, fake, step.generator)
-            losses["discriminator/gradient_penalty"] = self.gradient_penalty_weight * penalty
-        return Turn(losses, {"real_logits": real_logits[0].detach(), "fake_logits": fake_logits[0].detach()})
-
-    def _judge(self, source: Tensor, target: Tensor) -> list[Tensor]:
-        pair = torch.cat([source, target.to(source.dtype)], dim=1) if self.conditional else target
-        logits: list[Tensor] = self.discriminator(pair)
-        return logits

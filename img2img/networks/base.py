@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import final
 
 from torch import Tensor, nn
 
@@ -67,6 +68,8 @@ class Generator(Configured, nn.Module, ABC):
 class Discriminator(Configured, nn.Module, ABC):
     """Scores images, or source and target concatenated along channels, patch by patch.
 
+    A concrete discriminator implements :meth:`features`; :meth:`forward` is the logits alone.
+
     Attributes:
         in_channels: channels of what is judged (source + target channels for a conditional one).
     """
@@ -74,6 +77,18 @@ class Discriminator(Configured, nn.Module, ABC):
     in_channels: int
 
     @abstractmethod
+    def features(self, images: Tensor) -> list[list[Tensor]]:
+        """Judge a batch and show what the judgement rests on.
+
+        Args:
+            images: float [B, in_channels, H, W] in [-1, 1].
+
+        Returns:
+            Per scale the outputs of its stages in order, the last one the logit map [B, 1, h, w] computed in
+            float32: larger for more real, never through a sigmoid.
+        """
+
+    @final  # type: ignore[misc]  # torch declares forward as an attribute
     def forward(self, images: Tensor) -> list[Tensor]:
         """Judge a batch.
 
@@ -81,8 +96,9 @@ class Discriminator(Configured, nn.Module, ABC):
             images: float [B, in_channels, H, W] in [-1, 1].
 
         Returns:
-            One logit map [B, 1, h, w] per scale, larger for more real; never through a sigmoid.
+            One float32 logit map [B, 1, h, w] per scale.
         """
+        return [stages[-1] for stages in self.features(images)]
 
 
 GeneratorFactory = Callable[[int, int], Generator]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import os
@@ -16,23 +15,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
 
 from img2img.configured import nearest
-from img2img.devices import resolve_device
+from img2img.devices import PrecisionName, resolve_device
 from img2img.errors import ConfigError, Img2ImgError, RunError
 from img2img.methods.base import TranslationModule
 from img2img.shipped import recipe_file, shipped
-from img2img.training.config import Training, resolve
+from img2img.training.config import resolve
 from img2img.training.run import train
 
 PUBLISHED, OURS = "published", "ours"
-_PRECISIONS = ("fp32", "bf16", "fp16")
-_SWITCHES = tuple(f.name for f in dataclasses.fields(Training) if f.name in {"channels_last", "compile"})
+_PRECISIONS = tuple(name for name in get_args(PrecisionName) if name != "auto")
+_SWITCHES = ("channels_last", "compile")
 ARMS = (PUBLISHED, "fp32", "bf16", *(f"bf16+{switch}" for switch in _SWITCHES), OURS)
 """What is compared by default."""
 

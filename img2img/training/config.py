@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import yaml
@@ -24,7 +24,22 @@ from img2img.errors import ConfigError
 from img2img.methods.base import TranslationModule
 from img2img.networks import discriminators, generators
 from img2img.networks.base import Discriminator, Generator
+from img2img.training.signals import seconds_of
 from img2img.training.tracking import WandbOptions
+
+_POSITIVE = (
+    "epochs",
+    "images",
+    "minutes",
+    "devices",
+    "nodes",
+    "validations",
+    "samples",
+    "save_minutes",
+    "keep_every_images",
+    "keep",
+    "log_every_batches",
+)
 
 
 @dataclass(frozen=True)
@@ -37,10 +52,18 @@ class Training:
         minutes: length in minutes: the learning rate follows the time, and training ends when it is up.
         seed: decides weights, order, draws and what is held out.
         device: auto, cuda, mps or cpu.
+        devices: devices to train on, one process each; by default 1, or what torchrun or SLURM have started.
+        nodes: machines; torchrun or SLURM start the processes on them and say how many.
         precision: auto takes bf16 where the device multiplies it in hardware, else fp32.
+        channels_last: lay tensors out as NHWC; auto does where that is faster.
+        compile: torch.compile the networks; auto does where that is faster.
+        max_time: stop after this time (90m, 1h30m, 1:30:00), with everything saved; the same command continues.
+        guard: off, warn (say when something goes wrong, and what to do) or act (do it).
         validations: how often, evenly over the training, held-out images are scored and shown.
         samples: held-out images on the panels.
         save_minutes: minutes between checkpoints; one is also made at each validation, at the end and on Ctrl-C.
+        keep_every_images: keep a checkpoint every so many images, besides the last and the best one.
+        keep: how many of those, the newest.
         log_every_batches: batches between two rows of metrics.csv.
         wandb: log to Weights & Biases: mode (online, offline or off), project, group, tags and more.
         tensorboard: log to TensorBoard too.
@@ -55,10 +78,18 @@ class Training:
     minutes: float | None = None
     seed: int = 0
     device: DeviceName = "auto"
+    devices: int | None = None
+    nodes: int | None = None
     precision: PrecisionName = "auto"
+    channels_last: bool | Literal["auto"] = "auto"
+    compile: bool | Literal["auto"] = "auto"
+    max_time: str | None = None
+    guard: Literal["off", "warn", "act"] = "warn"
     validations: int = 20
     samples: int = 6
     save_minutes: float = 5.0
+    keep_every_images: int | None = None
+    keep: int = 5
     log_every_batches: int = 10
     wandb: WandbOptions = WandbOptions()  # noqa: RUF009 (frozen)
     tensorboard: bool = False
@@ -73,7 +104,9 @@ class Training:
             raise ValueError(
                 f"expected one length, got {' and '.join(f'{k} {v:g}' for k, v in lengths.items())}: leave one out"
             )
-        for name in ("epochs", "images", "minutes", "validations", "samples", "save_minutes", "log_every_batches"):
+        if self.max_time is not None:
+            seconds_of(self.max_time)
+        for name in _POSITIVE:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"training.{name}: expected more than 0, got {value}")

@@ -12,10 +12,11 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 import yaml
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 from rich.console import Console
@@ -23,17 +24,21 @@ from rich.console import Console
 from img2img.checkpoint import FILE_NAME, load_translator
 from img2img.data.module import ImageData
 from img2img.devices import resolve_device, resolve_precision
-from img2img.errors import ConfigError, Img2ImgError, RunError
+from img2img.errors import ConfigError, RunError
 from img2img.image import atomically
-from img2img.methods.base import CHECKPOINT_KEY, TranslationModule
+from img2img.methods.base import TranslationModule
 from img2img.methods.export import check_domains, directions
 from img2img.schedule import Length
-from img2img.training.checkpoints import LAST, AtomicCheckpointIO, Checkpoints
+from img2img.training.checkpoints import LAST, AtomicCheckpointIO, Checkpoints, newest_whole, sweep
 from img2img.training.config import Resolved, Training
+from img2img.training.faults import in_one_line
 from img2img.training.history import History
 from img2img.training.notes import DataNotes
+from img2img.training.opening import say
+from img2img.training.processes import Watch, World, check_devices, find_world
 from img2img.training.progress import BatchEnd, Throughput
-from img2img.training.signals import Signals
+from img2img.training.signals import Signals, TimeLimit, seconds_of
+from img2img.training.speed import Speed
 from img2img.training.tracking import tensorboard_logger, wandb_logger
 from img2img.training.validation import Validation
 
@@ -43,6 +48,7 @@ _BYTES_PER_PARAMETER = 4 * 5
 
 _PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "fp32": "32-true",
+    "tf32": "32-true",
     "bf16": "bf16-mixed",
     "fp16": "16-mixed",
 }
@@ -83,23 +89,29 @@ def train(
         Img2ImgError: for data, options or a run folder that cannot be used.
     """
     module, data, options = resolved.build()
+    world = find_world(options.devices, options.nodes)
     device = resolve_device(options.device)
+    check_devices(world, device, asked_for=options.device != "auto")
     precision = resolve_precision(options.precision, device)
     data.setup()
     check_domains(data.domains)
     config = resolved.tree
-    loader = data.train_dataloader()
-    images_per_epoch = len(loader) * data.batch_size
+    images_per_epoch = data.images_per_epoch(world.size)
     module.length = _length(options, images_per_epoch)
     try:
         module.schedule()
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    checkpoint = _open_run(run, config, override=override, module=module)
-    done = _done_so_far(checkpoint)
+    if world.rank == 0:
+        _open_run(run, config, override=override, module=module)
+    checkpoint, done = newest_whole(run, console) or (None, {"batches": 0, "images": 0, "seconds": 0.0})
     if options.init_from is not None and checkpoint is None:
         init_from(module, Path(options.init_from), data.domains)
-    _say(console, module, data, options, device, precision, done, images_per_epoch)
+    switches = Speed(
+        channels_last=device.type == "cuda" if options.channels_last == "auto" else options.channels_last,
+        compile=False if options.compile == "auto" else options.compile,
+    )
+    say(console, module, data, options, world, device, f"{precision}{switches}", done)
     if module.length.progress(done["images"], done["seconds"]) >= 1 and (run / FILE_NAME).exists():
         console.print(
             f"{run}: already trained to its full length; give a longer one (--epochs, --images) to go on",
@@ -107,49 +119,103 @@ def train(
         )
         return Outcome(run, finished=True, stopped_by=None, images=done["images"], scores={})
 
-    checkpoints = Checkpoints(run, options.save_minutes)
+    return _fit(
+        _Made(module, data, options, world, device, precision, switches, config, callbacks),
+        run,
+        checkpoint,
+        done,
+        console,
+    )
+
+
+class _Made(NamedTuple):
+    """What a training is made of."""
+
+    module: TranslationModule
+    data: ImageData
+    options: Training
+    world: World
+    device: torch.device
+    precision: str
+    switches: Speed
+    config: Mapping[str, Any]
+    callbacks: Sequence[Callback]
+
+
+def _fit(made: _Made, run: Path, checkpoint: Path | None, done: Mapping[str, Any], console: Console) -> Outcome:
+    module, options, world = made.module, made.options, made.world
     signals = Signals()
-    throughput = Throughput(console)
-    notes = DataNotes(console)
-    validation = Validation(run, data, options.validations, options.samples, config, notes, console)
-    loggers: list[Logger] = [History(run, done["batches"])]
-    files = {"translator": run / FILE_NAME, "checkpoint": run / LAST}
-    loggers += wandb_logger(options.wandb, run, config, console, files)
-    if options.tensorboard:
-        loggers.append(tensorboard_logger(run))
+    limit = TimeLimit(None if options.max_time is None else seconds_of(options.max_time))
+    throughput, notes = Throughput(console), DataNotes(console)
+    validation = Validation(run, made.data, options.validations, options.samples, made.config, notes, console)
+    checkpoints = Checkpoints(run, options.save_minutes, options.keep_every_images, options.keep, validation)
+    steps: list[Callback] = [made.switches, throughput, notes, validation, signals, limit, checkpoints]
     with _quiet():
-        trainer = Trainer(
-            accelerator="gpu" if device.type == "cuda" else device.type,
-            devices=1,
-            precision=_PRECISION[precision],
-            max_epochs=-1,
-            limit_val_batches=0,
-            logger=loggers,
-            callbacks=[throughput, notes, validation, signals, checkpoints, *callbacks, BatchEnd(throughput)],
-            plugins=[AtomicCheckpointIO()],
-            log_every_n_steps=options.log_every_batches,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            default_root_dir=str(run),
-        )
+        callbacks = [*steps, *made.callbacks, BatchEnd(throughput), Watch(world)]
+        trainer = _trainer(made, run, callbacks, _loggers(made, run, done, console))
         signals.install()
         try:
-            trainer.fit(module, datamodule=data, ckpt_path=str(checkpoint) if checkpoint else None, weights_only=True)
-        except Img2ImgError as error:
-            said = str(error).strip()
-            if "Original Traceback" in said:  # torch wraps what a loader process raised: its last line is the message
-                raise type(error)(said.splitlines()[-1].partition(": ")[2]) from error
-            raise
+            trainer.fit(
+                module, datamodule=made.data, ckpt_path=str(checkpoint) if checkpoint else None, weights_only=True
+            )
         except SystemExit as error:  # Lightning's end of a second Ctrl-C
             raise KeyboardInterrupt from error
+        except Exception as error:
+            if (said := in_one_line(error, run, several=world.size > 1)) is not None:
+                raise said from error
+            raise
         finally:
             signals.remove()
     if summary := notes.summary():
         console.print(f"warnings in the data: {summary}", style="yellow")
+    assert module.length is not None
     finished = module.length.progress(module.images, module.seconds) >= 1
-    return Outcome(run, finished, signals.received, module.images, validation.scores)
+    stopped_by = None if finished else signals.received
+    if not finished and stopped_by is None and not limit.reached:
+        stopped_by = signal.SIGTERM  # another process of this training received it
+    return Outcome(run, finished, stopped_by, module.images, validation.scores)
+
+
+def _loggers(made: _Made, run: Path, done: Mapping[str, Any], console: Console) -> list[Logger]:
+    """Return the loggers: none but on the first process."""
+    if made.world.rank:
+        return []
+    loggers: list[Logger] = [History(run, done["batches"])]
+    files = {"translator": run / FILE_NAME, "checkpoint": run / "checkpoints" / LAST}
+    loggers += wandb_logger(made.options.wandb, run, made.config, console, files)
+    if made.options.tensorboard:
+        loggers.append(tensorboard_logger(run))
+    return loggers
+
+
+def _trainer(made: _Made, run: Path, callbacks: list[Callback], loggers: list[Logger]) -> Trainer:
+    device, precision, world = made.device, made.precision, made.world
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    return Trainer(
+        accelerator="gpu" if device.type == "cuda" else device.type,
+        devices=world.devices,
+        num_nodes=world.nodes,
+        strategy="ddp" if world.size > 1 else "auto",
+        precision=_PRECISION[precision],
+        benchmark=device.type == "cuda",  # crops are of one size
+        max_epochs=-1,
+        limit_val_batches=0,
+        logger=loggers,
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO(), *_cluster(world)],
+        log_every_n_steps=made.options.log_every_batches,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=str(run),
+    )
+
+
+def _cluster(world: World) -> list[SLURMEnvironment]:
+    """Keep Lightning from saving and requeueing a SLURM job beside our own saving on SIGTERM."""
+    return [SLURMEnvironment(auto_requeue=False)] if world.launcher == "slurm" else []
 
 
 def init_from(module: TranslationModule, path: Path, domains: tuple[str, str]) -> None:
@@ -175,17 +241,18 @@ def init_from(module: TranslationModule, path: Path, domains: tuple[str, str]) -
             ) from error
 
 
-def _open_run(run: Path, config: Mapping[str, Any], *, override: bool, module: TranslationModule) -> Path | None:
-    """Make or check the run folder; return the checkpoint to continue from."""
+def _open_run(run: Path, config: Mapping[str, Any], *, override: bool, module: TranslationModule) -> None:
+    """Make or check the run folder, and sweep out what a killed process left half written."""
     saved = run / "config.yaml"
     try:
         if run.exists() and not run.is_dir():
             raise RunError(f"--out {run}: expected a folder, got a file")
         if run.exists() and not saved.exists() and any(run.iterdir()):
             raise RunError(f"--out {run}: a folder with other files in it; choose a new or empty one")
-        if saved.exists() and (run / LAST).exists() and not override:
+        if saved.exists() and any((run / "checkpoints").glob("*.ckpt")) and not override:
             _refuse_difference(run, yaml.safe_load(saved.read_text(encoding="utf-8")), dict(config))
         run.mkdir(parents=True, exist_ok=True)
+        sweep(run)
         needed = sum(p.numel() for p in module.parameters()) * _BYTES_PER_PARAMETER
         free = shutil.disk_usage(run).free
         if free < needed:
@@ -197,8 +264,6 @@ def _open_run(run: Path, config: Mapping[str, Any], *, override: bool, module: T
             file.write(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())
     except OSError as error:
         raise RunError(f"--out {run}: cannot be written ({error.strerror or error})") from error
-    checkpoint = run / LAST
-    return checkpoint if checkpoint.exists() else None
 
 
 _MAY_CHANGE = {
@@ -206,8 +271,16 @@ _MAY_CHANGE = {
     "images",
     "minutes",
     "device",
+    "devices",
+    "nodes",
     "precision",
+    "channels_last",
+    "compile",
+    "max_time",
+    "guard",
     "save_minutes",
+    "keep_every_images",
+    "keep",
     "wandb",
     "tensorboard",
     "log_every_batches",
@@ -237,55 +310,6 @@ def _length(options: Training, images_per_epoch: int) -> Length:
         return Length(images=options.images, seconds=None, images_per_epoch=images_per_epoch)
     epochs = _DEFAULT_EPOCHS if options.epochs is None else options.epochs
     return Length(images=max(round(epochs * images_per_epoch), 1), seconds=None, images_per_epoch=images_per_epoch)
-
-
-def _done_so_far(checkpoint: Path | None) -> dict[str, Any]:
-    if checkpoint is None:
-        return {"batches": 0, "images": 0, "seconds": 0.0}
-    state: dict[str, Any] = AtomicCheckpointIO().load_checkpoint(checkpoint)[CHECKPOINT_KEY]
-    return state
-
-
-def _say(
-    console: Console,
-    module: TranslationModule,
-    data: ImageData,
-    options: Training,
-    device: torch.device,
-    precision: str,
-    done: Mapping[str, Any],
-    images_per_epoch: int,
-) -> None:
-    assert data.layout is not None
-    assert data.layout.validation is not None
-    threads = f" ({torch.get_num_threads()} threads)" if device.type == "cpu" else ""
-    parameters = sum(p.numel() for p in module.parameters()) / 1e6
-    a, b = data.domains
-    arrow = "<->" if len(module.generators()) > 1 else "->"
-    train_split, held = data.layout.train, data.layout.validation
-    counts = f"{len(train_split.a)} pairs" if data.paired else f"{len(train_split.a)} + {len(train_split.b)} images"
-    place = f"{device.type}{threads} in {precision}, {parameters:.1f}M parameters"
-    console.print(f"{type(module).__name__} {a} {arrow} {b} on {place}", highlight=False)
-    if data.to is None and len(module.generators()) == 1:
-        console.print(f"direction: {a} -> {b}; --to {a} for the other way", highlight=False)
-    where = f"held out of them by seed {options.seed}" if data.held_out else "from the data folder"
-    validating = f"{len(held.a)} pairs" if data.paired else f"{len(held.a)} + {len(held.b)} images"
-    console.print(
-        f"data: {data.layout.kind}, {counts} to train on; validating on {validating} {where}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    length = module.length
-    assert length is not None
-    total = (
-        f"{length.seconds / 60:g} minutes"
-        if length.seconds
-        else f"{length.images:,} images ({length.epochs():.4g} epochs)"
-    )
-    begun = f", {done['images']:,} images done before" if done["images"] else ""
-    console.print(
-        f"length: {total}, batch {data.batch_size}, {images_per_epoch:,} images an epoch{begun}", highlight=False
-    )
 
 
 @contextlib.contextmanager

@@ -156,7 +156,7 @@ def wandb_logger(
         say(f"off, so {' and '.join(f'training.wandb.{name}' for name in unused)} is of no use: add --wandb online")
     if options.mode != "off" and environment == "disabled":
         say("switched off by WANDB_MODE=disabled")
-    if options.mode == "off" or environment == "disabled" or rank_zero_only.rank:  # type: ignore[attr-defined]
+    if options.mode == "off" or environment == "disabled":
         return []
     import wandb  # noqa: PLC0415 (half a second, only where asked for)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -15,17 +18,14 @@ from img2img import report
 from img2img.batch import Batch
 from img2img.checkpoint import FILE_NAME, save_translator
 from img2img.data.module import ImageData
-from img2img.image import to_pixels
+from img2img.image import TEMPORARY_PREFIX, to_pixels
+from img2img.methods import ranks
 from img2img.methods.base import TranslationModule
 from img2img.methods.export import directions, translator_file
 from img2img.training.history import TRAINING, VALIDATION, read_history
 from img2img.training.notes import DataNotes
 from img2img.training.samples import log_samples
 from img2img.translate.translator import Translator
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 _MAX_SCORED_PAIRED, _MAX_SCORED_UNPAIRED = 100, 16
 """Images scored at a validation, evenly spaced; a cycle takes four translations, and says little about quality."""
@@ -65,6 +65,8 @@ class Validation(Callback):
         self.run, self.data, self.times, self.samples = run, data, times, samples
         self.config, self.notes, self.console = dict(config), notes, console
         self.scores: dict[str, float] = {}
+        self.best = read_best(run)
+        self.just_validated = self.just_improved = False
         self._next = self._began = self._spent = 0.0
         self._validated_at = -1
 
@@ -75,23 +77,48 @@ class Validation(Callback):
         self._began = time.monotonic()
         self._plan_next(pl_module)
 
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Leave a validation out while they take too long; the first process's clock decides for all."""
+        del batch, batch_idx
+        assert isinstance(pl_module, TranslationModule)
+        too_much = self._spent > _MAX_SHARE * (time.monotonic() - self._began)
+        pl_module.wishes["no_validation"] = trainer.is_global_zero and too_much
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Validate when the time has come."""
+        """Validate when the time has come: the first process does, the others wait and hear how it went."""
         del outputs, batch, batch_idx
         assert isinstance(pl_module, TranslationModule)
         assert pl_module.length is not None
-        if pl_module.length.progress(pl_module.images, pl_module.seconds) >= self._next:
-            if self._spent <= _MAX_SHARE * (time.monotonic() - self._began):
-                self.validate(trainer, pl_module)
+        self.just_validated = self.just_improved = False
+        progress = pl_module.length.progress(pl_module.images, pl_module.seconds)
+        if progress >= self._next:
+            if progress >= 1 or not pl_module.wishes["no_validation"]:
+                if trainer.is_global_zero:
+                    self.validate(trainer, pl_module)
+                improved = ranks.total([float(self._improve(pl_module))], pl_module.device)[0]
+                self.just_validated, self.just_improved = True, improved > 0
             self._plan_next(pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave a translator of the last weights, whatever ended the training."""
+        """Leave a translator and panels of the last weights where a training was stopped before its end.
+
+        Not scored: whoever stops a training waits for it.
+        """
         assert isinstance(pl_module, TranslationModule)
-        if pl_module.batches != self._validated_at:
-            self.validate(trainer, pl_module)
+        if trainer.is_global_zero and pl_module.batches != self._validated_at:
+            self.show(trainer, pl_module)
+
+    def _improve(self, module: TranslationModule) -> bool:
+        """Keep the translator beside the last one where it scores better than all before."""
+        score = deciding(self.scores)
+        if self._validated_at != module.batches or score is None or not score[1] < self.best:
+            return False
+        self.best = score[1]
+        shutil.copyfile(self.run / FILE_NAME, self.run / f"{TEMPORARY_PREFIX}best.tmp")
+        (self.run / f"{TEMPORARY_PREFIX}best.tmp").replace(self.run / BEST_NAME)
+        return True
 
     def _plan_next(self, module: TranslationModule) -> None:
         assert module.length is not None
@@ -100,24 +127,28 @@ class Validation(Callback):
 
     def validate(self, trainer: Trainer, module: TranslationModule) -> None:
         """Score, show, and write translator and page."""
-        began, p = time.monotonic(), self.data.preprocessing
+        began = time.monotonic()
         loader = self.data.val_dataloader(_MAX_SCORED_PAIRED if module.paired else _MAX_SCORED_UNPAIRED)
-        shown = {round(i * len(loader) / self.samples) for i in range(self.samples)}
-        batches: list[Batch] = []
         sums: dict[str, float] = {}
-        for index, batch in enumerate(loader):
+        for batch in loader:
             self.notes.take(batch.notes)
             moved = Batch(batch.a.to(module.device), batch.b.to(module.device), *batch[2:])
             for name, value in module.score(moved).items():
                 sums[name] = sums.get(name, 0.0) + float(value)
-            if index in shown:
-                batches.append(batch)
         self.scores = {f"validation/{name}": total / len(loader) for name, total in sums.items()}
         for logger in trainer.loggers:
             logger.log_metrics({**self.scores, "images": float(module.images)}, step=module.batches)
         if self.scores:
             said = ", ".join(f"{k.removeprefix('validation/')} {v:.4f}" for k, v in self.scores.items())
             self.console.print(f"validation at {module.images:,} images: {said}", highlight=False)
+        self.show(trainer, module)
+        self._validated_at = module.batches
+        self._spent += time.monotonic() - began
+
+    def show(self, trainer: Trainer, module: TranslationModule) -> None:
+        """Write the translator, panels of some held-out images, and the page."""
+        batches = list(self.data.val_dataloader(self.samples))
+        p = self.data.preprocessing
         file = translator_file(
             module,
             self.data.domains,
@@ -132,8 +163,6 @@ class Validation(Callback):
         for direction, panel in self._panels(trainer, module, batches, file.header).items():
             _show_in(trainer, f"samples/{direction.replace(':', ' to ')}", panel, module.batches)
         write_run_page(self.run, file.header, self.data)
-        self._validated_at = module.batches
-        self._spent += time.monotonic() - began
 
     def _panels(
         self, trainer: Trainer, module: TranslationModule, batches: list[Batch], header: dict[str, Any]
@@ -161,6 +190,23 @@ class Validation(Callback):
         for name, network in networks.items():
             network.train(modes[name])
         return panels
+
+
+BEST_NAME = "best.safetensors"
+"""The translator that validated best; ``translator.safetensors`` is the last one."""
+
+_DECIDING = ("validation/l1",)
+
+
+def deciding(scores: Mapping[str, float]) -> tuple[str, float] | None:
+    """Return name and value of the score that decides which weights are best; smaller is better."""
+    return next(((name, scores[name]) for name in _DECIDING if name in scores), None)
+
+
+def read_best(run: Path) -> float:
+    """Return the best deciding score so far of a run."""
+    history = read_history(run / VALIDATION)
+    return min((value for name in _DECIDING for _, value in history.get(name, ())), default=math.inf)
 
 
 def write_run_page(run: Path, header: Mapping[str, Any], data: ImageData) -> None:

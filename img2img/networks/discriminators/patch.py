@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from img2img.networks.base import Discriminator
 from img2img.networks.layers.norm import NormName, needs_bias, norm2d
+from img2img.networks.layers.spectral import normalise_spectrum
+from img2img.networks.layers.stages import stages
 
 
 class PatchDiscriminator(Discriminator):
@@ -19,10 +21,17 @@ class PatchDiscriminator(Discriminator):
         num_layers: strided convolutions (``n_layers_D`` in the reference).
         base_channels: channels of the first level (``ndf`` in the reference).
         norm: kind of norm, see ``NormName``.
+        spectral_norm: divide every convolution's weight by its largest singular value (Miyato et al. 2018, arXiv
+            1802.05957); usual with ``norm`` none, since an instance norm undoes part of it.
     """
 
     def __init__(
-        self, in_channels: int, num_layers: int = 3, base_channels: int = 64, norm: NormName = "instance"
+        self,
+        in_channels: int,
+        num_layers: int = 3,
+        base_channels: int = 64,
+        norm: NormName = "instance",
+        spectral_norm: bool = False,
     ) -> None:
         super().__init__()
         self.in_channels = in_channels
@@ -39,7 +48,9 @@ class PatchDiscriminator(Discriminator):
             width = wider
         layers.append(nn.Conv2d(width, 1, 4, padding=1))
         self.layers = nn.Sequential(*layers)
+        if spectral_norm:
+            normalise_spectrum(self)
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """Judge [B, in_channels, H, W]; one float32 logit map [B, 1, h, w], 30x30 for 256 px with 3 layers."""
-        return [self.layers(images).float()]
+    def features(self, images: Tensor) -> list[list[Tensor]]:
+        """Judge [B, in_channels, H, W]; one scale whose last map is [B, 1, h, w], 30x30 for 256 px with 3 layers."""
+        return [stages(self.layers, images)]

@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from img2img.networks.base import Discriminator
 from img2img.networks.layers.norm import NormName, needs_bias, norm2d
+from img2img.networks.layers.spectral import normalise_spectrum
+from img2img.networks.layers.stages import stages
 
 
 class PixelDiscriminator(Discriminator):
@@ -15,9 +17,13 @@ class PixelDiscriminator(Discriminator):
         in_channels: channels of what is judged.
         base_channels: channels of the first level (``ndf`` in the reference).
         norm: kind of norm, see ``NormName``.
+        spectral_norm: divide every convolution's weight by its largest singular value (Miyato et al. 2018, arXiv
+            1802.05957); usual with ``norm`` none, since an instance norm undoes part of it.
     """
 
-    def __init__(self, in_channels: int, base_channels: int = 64, norm: NormName = "instance") -> None:
+    def __init__(
+        self, in_channels: int, base_channels: int = 64, norm: NormName = "instance", spectral_norm: bool = False
+    ) -> None:
         super().__init__()
         self.in_channels = in_channels
         bias = needs_bias(norm)
@@ -29,7 +35,9 @@ class PixelDiscriminator(Discriminator):
             nn.LeakyReLU(0.2),
             nn.Conv2d(2 * base_channels, 1, 1, bias=bias),
         )
+        if spectral_norm:
+            normalise_spectrum(self)
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """Judge [B, in_channels, H, W]; one float32 logit map [B, 1, H, W]."""
-        return [self.layers(images).float()]
+    def features(self, images: Tensor) -> list[list[Tensor]]:
+        """Judge [B, in_channels, H, W]; one scale whose last map is [B, 1, H, W]."""
+        return [stages(self.layers, images)]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from img2img.networks.base import Generator
 from img2img.networks.layers.norm import NormName, needs_bias, norm2d
+from img2img.networks.layers.precision import in_float32
 from img2img.networks.layers.resample import DownsampleName, UpsampleName, downsample2x, upsample2x
 from img2img.networks.layers.residual import PaddingName, ResidualBlock
 
@@ -81,4 +82,4 @@ class ResNetGenerator(Generator):
 
     def translate(self, source: Tensor) -> Tensor:
         """Translate [B, in, H, W] to [B, out, H, W]; H and W multiples of 4, from 8 px."""
-        return torch.tanh(self.layers(source).float())
+        return torch.tanh(in_float32(self.layers[-1], self.layers[:-1](source)))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from img2img.networks.base import Generator
 from img2img.networks.layers.norm import NormName, needs_bias, norm2d
+from img2img.networks.layers.precision import in_float32
 from img2img.networks.layers.resample import DownsampleName, UpsampleName, downsample2x, upsample2x
 from img2img.networks.layers.residual import PaddingName
 
@@ -98,8 +99,8 @@ class UNetGenerator(Generator):
         for level, encode in enumerate(self.encoder):
             features = encode(features if level == 0 else F.leaky_relu(features, 0.2))
             skips.append(features)
-        for decode in self.decoder:
-            skip = skips.pop()
-            features = skip if features is skip else torch.cat([skip, features], dim=1)
-            features = decode(F.relu(features))
-        return torch.tanh(features.float())
+        features = self.decoder[0](F.relu(skips.pop()))
+        for decode in self.decoder[1:-1]:
+            features = decode(F.relu(torch.cat([skips.pop(), features], dim=1)))
+        pair = F.relu(torch.cat([skips.pop(), features], dim=1))
+        return torch.tanh(in_float32(self.decoder[-1], pair))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 NormName = Literal["instance", "batch", "batch-running", "none"]
 """How a network normalises.
@@ -31,10 +32,15 @@ class Norm2d(nn.Module):
         kind: where statistics come from and whether there are weights, see :data:`NormName`.
         eps: added to the variance; 1e-5 as in both papers' ports.
         momentum: weight of the newest batch in the running averages (``batch-running`` only).
+
+    Attributes:
+        synchronised: ``batch-running`` only: when several processes train together, take the statistics over the
+            batches of all of them, as if they were one batch; False takes each process's own.
     """
 
     running_mean: Tensor | None
     running_var: Tensor | None
+    synchronised: bool = False
 
     def __init__(
         self,
@@ -55,7 +61,10 @@ class Norm2d(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Normalise [B, C, H, W]; ``instance`` and ``batch`` need more than one value per channel and image."""
         if self.running_mean is None:
-            return F.instance_norm(features, weight=self.weight, bias=self.bias, eps=self.eps)
+            weight, bias = self._weight_and_bias(features)
+            return F.instance_norm(features, weight=weight, bias=bias, eps=self.eps)
+        if self.synchronised and self.training and _several_processes():
+            return self._over_all_processes(features)
         return F.batch_norm(
             features,
             self.running_mean,
@@ -67,9 +76,64 @@ class Norm2d(nn.Module):
             self.eps,
         )
 
+    def _weight_and_bias(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the weights, or 1 and 0 in float32: with none torch keeps statistics of bfloat16 in bfloat16."""
+        if self.weight is not None and self.bias is not None:
+            return self.weight, self.bias
+        exact = torch.promote_types(features.dtype, torch.float32)
+        return features.new_ones(self.channels, dtype=exact), features.new_zeros(self.channels, dtype=exact)
+
+    def _over_all_processes(self, features: Tensor) -> Tensor:
+        """Normalise by the joint batch: counts, means and variances are pooled as in Chan et al. 1979.
+
+        Every process fills its own row of a table that is then summed over all of them, so one message is enough,
+        on every backend, and its gradient is that of the joint batch.
+        """
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.weight is not None
+        assert self.bias is not None
+        wide = features.to(torch.promote_types(features.dtype, torch.float32))
+        variance, mean = torch.var_mean(wide, dim=(0, 2, 3), correction=0)
+        count = mean.new_full((1,), wide.numel() / self.channels)
+        mine = torch.arange(distributed.get_world_size(), device=wide.device) == distributed.get_rank()
+        table: Tensor = _SumOverProcesses.apply(torch.outer(mine.to(wide.dtype), torch.cat([count, mean, variance])))
+        counts, means, variances = table[:, :1], table[:, 1 : 1 + self.channels], table[:, 1 + self.channels :]
+        total = counts.sum()
+        mean = (counts * means).sum(0) / total
+        variance = (counts * (variances + (means - mean).square())).sum(0) / total
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * total / (total - 1), self.momentum)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        centred = wide - mean[:, None, None]
+        return torch.addcmul(self.bias[:, None, None], centred, scale[:, None, None]).to(features.dtype)
+
     def extra_repr(self) -> str:
         """State channels and kind in ``print(network)``."""
         return f"{self.channels}, {self.kind!r}, eps={self.eps}"
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """Adds a tensor up over all processes, and so its gradient, as the sum of all their losses asks."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        del ctx
+        total = tensor.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        del ctx
+        total = gradients[0].clone()
+        distributed.all_reduce(total)
+        return total
+
+
+def _several_processes() -> bool:
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
 def norm2d(channels: int, kind: NormName) -> nn.Module:
@@ -84,3 +148,15 @@ def needs_bias(kind: NormName) -> bool:
     in the published parameter totals and stands in published checkpoints, so it is kept.
     """
     return kind in {"instance", "none"}
+
+
+def couples_images(network: nn.Module) -> bool:
+    """Tell whether in training an image's output depends on the rest of its batch.
+
+    >>> couples_images(Norm2d(8, "instance")), couples_images(Norm2d(8, "batch-running"))
+    (False, True)
+    """
+    return any(
+        (isinstance(layer, Norm2d) and layer.kind == "batch-running") or isinstance(layer, _BatchNorm)
+        for layer in network.modules()
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -62,25 +61,17 @@ def downsample2x(
     if kind == "strided":
         return nn.Conv2d(in_channels, out_channels, kernel_size, stride=2, padding=1, padding_mode=padding, bias=bias)
     return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 3, padding=1, padding_mode=padding, bias=bias), BlurHalf(out_channels)
+        nn.Conv2d(in_channels, out_channels, 3, padding=1, padding_mode=padding, bias=bias), BlurHalf()
     )
 
 
 class BlurHalf(nn.Module):
     """Filters each channel with [1, 2, 1] x [1, 2, 1] / 16 and keeps every other pixel.
 
-    Args:
-        channels: number of channels.
+    [1, 2, 1] is [1, 1] twice, so two poolings do it, without weights; the border is replicated.
     """
-
-    filter: Tensor
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        line = torch.tensor([1.0, 2.0, 1.0]) / 4
-        self.register_buffer("filter", torch.outer(line, line).repeat(channels, 1, 1, 1), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map [B, C, H, W] to [B, C, H / 2, W / 2]; H and W even."""
         padded = F.pad(features, (1, 1, 1, 1), mode="replicate")
-        return F.conv2d(padded, self.filter.to(features.dtype), stride=2, groups=features.shape[1])
+        return F.avg_pool2d(F.avg_pool2d(padded, 2, stride=1), 2, stride=2)

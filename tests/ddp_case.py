@@ -1,0 +1,85 @@
+"""Run by test_ranks.py, alone or as one of several processes: trains a method in float64 and keeps its gradients.
+
+Usage: python ddp_case.py METHOD BATCH ACCUMULATE OUT; processes are started with torchrun's variables.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+
+import lightning
+import torch
+from torch.utils.data import DataLoader
+
+import img2img
+from img2img.data.datasets import Item, collate
+from img2img.data.sampler import EpochSampler
+from img2img.methods.base import TranslationModule
+
+SAMPLES, STEPS = 8, 2
+
+
+class Samples(torch.utils.data.Dataset):
+    """Eight images of two domains."""
+
+    def __len__(self):
+        return SAMPLES
+
+    def __getitem__(self, position):
+        generator = torch.Generator().manual_seed(position.sample)
+        a, b = (torch.rand(3, 32, 32, generator=generator, dtype=torch.float64) * 2 - 1 for _ in range(2))
+        return Item(a, b, str(position.sample), str(position.sample), [])
+
+
+def build(method: str, accumulate: int) -> TranslationModule:
+    torch.manual_seed(0)
+    options = {"pool_size": 0} if method == "CycleGAN" else {}
+    generators = {
+        "Pix2Pix": functools.partial(img2img.UNetGenerator, depth=4, base_channels=4, dropout=0.0),
+        "CycleGAN": functools.partial(img2img.ResNetGenerator, num_blocks=1, base_channels=4),
+    }
+    return getattr(img2img, method)(
+        generator=generators.get(method, generators["CycleGAN"]),
+        discriminator=functools.partial(img2img.PatchDiscriminator, num_layers=1, base_channels=4),
+        optimization=img2img.Optimization(accumulate=accumulate, decay="constant"),
+        **options,
+    ).double()
+
+
+def main() -> None:
+    method, batch, accumulate, out = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    torch.set_num_threads(1)
+    module = build(method, accumulate)
+    kept: list[dict[str, torch.Tensor]] = []
+    move = TranslationModule._move
+
+    def spy(self, player, *words):
+        names = {id(p): n for n, p in self.named_parameters()}
+        kept.append({names[id(p)]: p.grad.clone() for net in player.networks for p in net.parameters()})
+        move(self, player, *words)
+
+    TranslationModule._move = spy
+    world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    loader = DataLoader(
+        Samples(), batch_size=batch, sampler=EpochSampler(SAMPLES, 0, rank, world), collate_fn=collate, drop_last=True
+    )
+    trainer = lightning.Trainer(
+        accelerator="cpu",
+        devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+        num_nodes=world // int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+        max_steps=STEPS,
+        precision="64-true",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(module, loader)
+    weights = {n: p.detach() for n, p in module.named_parameters()}
+    torch.save({"gradients": kept, "weights": weights, "sent": module.sent_bytes}, f"{out}.{rank}")
+
+
+if __name__ == "__main__":
+    main()
