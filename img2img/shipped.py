@@ -1,4 +1,4 @@
-"""Where configs and the bundled sample are: inside the wheel, or beside the package in a clone."""
+"""Where configs, sample and as-published loop are: inside the wheel, or beside the package in a clone."""
 
 from __future__ import annotations
 

@@ -57,7 +57,10 @@ def train(
         str | None, typer.Option(help="Weights & Biases: online, offline or off.", rich_help_panel=_PEOPLE)
     ] = None,
     init_from: Annotated[
-        Path | None, typer.Option(help="Start from another translator's weights.", rich_help_panel=_PEOPLE)
+        Path | None,
+        typer.Option(
+            "--init-from", "--init_from", help="Start from another translator's weights.", rich_help_panel=_PEOPLE
+        ),
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse faults in the data instead of warning.", rich_help_panel=_PEOPLE)
@@ -126,7 +129,7 @@ def train(
         "training.max_time": max_time,
         "training.guard": guard,
         "data.workers": workers,
-        "training.wandb": wandb,
+        "training.wandb.mode": wandb,
         "training.init_from": init_from,
         "data.strict": True if strict else None,
         "data.allow_orphans": True if allow_orphans else None,
@@ -141,7 +144,7 @@ def train(
             f"--training.{name}=null" for name in ("epochs", "images", "minutes") if flags[f"training.{name}"] is None
         ]
     words += [f"--{key}={value}" for key, value in flags.items() if value is not None]
-    _run([*words, *ctx.args], out, print_config=print_config, override=override)
+    _run([*words, *ctx.args], _of_this_trial(out), print_config=print_config, override=override)
 
 
 def _run(words: list[str], out: Path, *, print_config: bool, override: bool) -> None:
@@ -173,6 +176,19 @@ def _run(words: list[str], out: Path, *, print_config: bool, override: bool) -> 
         soft_wrap=True,
     )
     console.print(f"translate:  img2img translate {out} IN OUT", highlight=False, soft_wrap=True)
+
+
+def _of_this_trial(out: Path) -> Path:
+    """Put the trial's id for ``$WANDB_RUN_ID``: a sweep's agent starts its trials without a shell that would."""
+    import os
+
+    from img2img.errors import ConfigError
+
+    if "$WANDB_RUN_ID" not in str(out):
+        return out
+    if not (trial := os.environ.get("WANDB_RUN_ID")):
+        raise ConfigError(f"--out {out}: WANDB_RUN_ID is not set here; wandb agent sets it for each trial of a sweep")
+    return Path(str(out).replace("$WANDB_RUN_ID", trial))
 
 
 def _this_command() -> str:

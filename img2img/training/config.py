@@ -25,9 +25,7 @@ from img2img.methods.base import TranslationModule
 from img2img.networks import discriminators, generators
 from img2img.networks.base import Discriminator, Generator
 from img2img.training.signals import seconds_of
-
-WandbMode = Literal["online", "offline", "off"]
-
+from img2img.training.tracking import WandbOptions
 
 _POSITIVE = (
     "epochs",
@@ -67,7 +65,7 @@ class Training:
         keep_every_images: keep a checkpoint every so many images, besides the last and the best one.
         keep: how many of those, the newest.
         log_every_batches: batches between two rows of metrics.csv.
-        wandb: log to Weights & Biases: online, offline or off.
+        wandb: log to Weights & Biases: mode (online, offline or off), project, group, tags and more.
         tensorboard: log to TensorBoard too.
         init_from: translator to take the generators' first weights from.
 
@@ -93,7 +91,7 @@ class Training:
     keep_every_images: int | None = None
     keep: int = 5
     log_every_batches: int = 10
-    wandb: WandbMode = "off"
+    wandb: WandbOptions = WandbOptions()  # noqa: RUF009 (frozen)
     tensorboard: bool = False
     init_from: str | None = None
 
@@ -152,6 +150,7 @@ def resolve(words: Sequence[str]) -> Resolved:
         ConfigError: for an unknown key (naming the nearest), a wrong type or a missing value.
     """
     _import_known_parts()
+    words = [_with_underscores(word) for word in words]
     _check_keys(words)
     parser = ArgumentParser(prog="img2img train", exit_on_error=False, default_env=False)
     parser.add_argument("-c", "--config", action="config", help="YAML file; later ones win")
@@ -171,6 +170,14 @@ def resolve(words: Sequence[str]) -> Resolved:
 
 def _is_paired(model: Any) -> bool:
     return bool(find_class(model["class_path"], TranslationModule).paired)  # type: ignore[attr-defined]
+
+
+def _with_underscores(word: str) -> str:
+    """Return ``--data.batch-size=4`` as ``--data.batch_size=4``."""
+    name, equals, value = word.partition("=")
+    if not (name.startswith("--") and "." in name):
+        return word
+    return f"--{name[2:].replace('-', '_')}{equals}{value}"
 
 
 def _import_known_parts() -> None:
@@ -242,6 +249,11 @@ def _check_options(options: dict[str, Any], where: str, cls: Any) -> None:
             _check_part(value, f"{where}.{key}", default, base)
         elif dataclasses.is_dataclass(default) and isinstance(value, dict):
             _check_options(value, f"{where}.{key}", type(default))
+        elif dataclasses.is_dataclass(default):
+            one = f"--{where}.{key}.{dataclasses.fields(default)[0].name}"
+            raise ConfigError(
+                f"--{where}.{key} {value}: a group of options, expected one of them, such as {one} {value}"
+            )
 
 
 def _subclasses(base: type) -> list[type]:

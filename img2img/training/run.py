@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -29,7 +29,7 @@ from img2img.image import atomically
 from img2img.methods.base import TranslationModule
 from img2img.methods.export import check_domains, directions
 from img2img.schedule import Length
-from img2img.training.checkpoints import AtomicCheckpointIO, Checkpoints, newest_whole, sweep
+from img2img.training.checkpoints import LAST, AtomicCheckpointIO, Checkpoints, newest_whole, sweep
 from img2img.training.config import Resolved, Training
 from img2img.training.faults import in_one_line
 from img2img.training.history import History
@@ -73,7 +73,9 @@ class Outcome:
     scores: dict[str, float]
 
 
-def train(resolved: Resolved, run: Path, console: Console, *, override: bool = False) -> Outcome:
+def train(
+    resolved: Resolved, run: Path, console: Console, *, override: bool = False, callbacks: Sequence[Callback] = ()
+) -> Outcome:
     """Train, or continue a run where it stopped.
 
     Args:
@@ -81,6 +83,7 @@ def train(resolved: Resolved, run: Path, console: Console, *, override: bool = F
         run: the run folder; made if missing.
         console: where to say how it goes.
         override: continue although options differ from those the run was started with.
+        callbacks: further ones, such as the clock of ``img2img bench train``.
 
     Raises:
         Img2ImgError: for data, options or a run folder that cannot be used.
@@ -117,7 +120,11 @@ def train(resolved: Resolved, run: Path, console: Console, *, override: bool = F
         return Outcome(run, finished=True, stopped_by=None, images=done["images"], scores={})
 
     return _fit(
-        _Made(module, data, options, world, device, precision, switches, config), run, checkpoint, done, console
+        _Made(module, data, options, world, device, precision, switches, config, callbacks),
+        run,
+        checkpoint,
+        done,
+        console,
     )
 
 
@@ -132,6 +139,7 @@ class _Made(NamedTuple):
     precision: str
     switches: Speed
     config: Mapping[str, Any]
+    callbacks: Sequence[Callback]
 
 
 def _fit(made: _Made, run: Path, checkpoint: Path | None, done: Mapping[str, Any], console: Console) -> Outcome:
@@ -143,7 +151,7 @@ def _fit(made: _Made, run: Path, checkpoint: Path | None, done: Mapping[str, Any
     checkpoints = Checkpoints(run, options.save_minutes, options.keep_every_images, options.keep, validation)
     steps: list[Callback] = [made.switches, throughput, notes, validation, signals, limit, checkpoints]
     with _quiet():
-        callbacks = [*steps, BatchEnd(throughput), Watch(world)]
+        callbacks = [*steps, *made.callbacks, BatchEnd(throughput), Watch(world)]
         trainer = _trainer(made, run, callbacks, _loggers(made, run, done, console))
         signals.install()
         try:
@@ -173,8 +181,8 @@ def _loggers(made: _Made, run: Path, done: Mapping[str, Any], console: Console) 
     if made.world.rank:
         return []
     loggers: list[Logger] = [History(run, done["batches"])]
-    if (logger := wandb_logger(made.options.wandb, run, made.config, console)) is not None:
-        loggers.append(logger)
+    files = {"translator": run / FILE_NAME, "checkpoint": run / "checkpoints" / LAST}
+    loggers += wandb_logger(made.options.wandb, run, made.config, console, files)
     if made.options.tensorboard:
         loggers.append(tensorboard_logger(run))
     return loggers

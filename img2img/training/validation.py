@@ -24,6 +24,7 @@ from img2img.methods.base import TranslationModule
 from img2img.methods.export import directions, translator_file
 from img2img.training.history import TRAINING, VALIDATION, read_history
 from img2img.training.notes import DataNotes
+from img2img.training.samples import log_samples
 from img2img.translate.translator import Translator
 
 _MAX_SCORED_PAIRED, _MAX_SCORED_UNPAIRED = 100, 16
@@ -159,20 +160,20 @@ class Validation(Callback):
             },
         )
         save_translator(self.run / FILE_NAME, file)
-        for direction, panel in self._panels(module, batches, file.header).items():
+        for direction, panel in self._panels(trainer, module, batches, file.header).items():
             _show_in(trainer, f"samples/{direction.replace(':', ' to ')}", panel, module.batches)
         write_run_page(self.run, file.header, self.data)
 
     def _panels(
-        self, module: TranslationModule, batches: list[Batch], header: dict[str, Any]
+        self, trainer: Trainer, module: TranslationModule, batches: list[Batch], header: dict[str, Any]
     ) -> dict[str, Image.Image]:
-        names = directions(self.data.domains)
-        networks = {names[d]: g for d, g in module.best_generators().items()}
+        named = directions(self.data.domains)
+        networks = {named[d]: g for d, g in module.best_generators().items()}
         modes = {name: network.training for name, network in networks.items()}
         translator = Translator(networks, header, module.device)
         panels = {}
         for direction in networks:
-            forward = direction == names["ab"]
+            forward = direction == named["ab"]
             to, back = direction.split(":")[1], direction.split(":")[0]
             rows = []
             for batch in batches:
@@ -181,6 +182,8 @@ class Validation(Callback):
                 third = other if module.paired else translator(result, back) if len(networks) > 1 else result
                 rows.append([to_pixels(image[0]) for image in (source, result, third)])
             panels[direction] = _montage(rows)
+            names = [batch.names_a[0] if forward else batch.names_b[0] for batch in batches]
+            log_samples(trainer, direction, names, rows, paired=module.paired)
             path = self.run / "samples" / f"{module.images:09d} {direction.replace(':', ' to ')}.png"
             path.parent.mkdir(exist_ok=True)
             panels[direction].save(path)
