@@ -22,10 +22,10 @@ from img2img.methods.lightning import length_of, one_scaler_each, take_over_redu
 from img2img.methods.optimization import Optimization
 from img2img.methods.parts import Parts, get_random, set_random
 from img2img.methods.pool import ImagePool
-from img2img.methods.scoring import score
+from img2img.methods.scoring import Scored, score
 from img2img.methods.turns import Direction, Player, Skipped, Step, Turn
 from img2img.methods.undo import Undo
-from img2img.networks.base import Discriminator, Generator
+from img2img.networks.base import Generator
 from img2img.networks.layers.init import initialise
 from img2img.networks.layers.norm import Norm2d
 from img2img.schedule import Length, Schedule
@@ -127,20 +127,13 @@ class TranslationModule(Configured, LightningModule, ABC):
         o = self.optimization
         return [
             torch.optim.Adam(
-                [parameter for network in player.networks for parameter in network.parameters()],
-                lr=self._rate(player),
+                _parameters(player),
+                lr=self.optimization.rate(player.networks),
                 betas=(o.beta1, o.beta2),
                 fused=True,  # exact, and one kernel instead of thousands on CPU and GPU
             )
             for player in self.players()
         ]
-
-    def _rate(self, player: Player) -> float:
-        """Return a player's learning rate before schedule and guard."""
-        o = self.optimization
-        if o.discriminator_learning_rate is None or not all(isinstance(n, Discriminator) for n in player.networks):
-            return o.learning_rate
-        return o.discriminator_learning_rate
 
     # Training
 
@@ -158,7 +151,7 @@ class TranslationModule(Configured, LightningModule, ABC):
             self.batches,
             self.images,
             schedule.length.progress(self.images, self.seconds),
-            torch.Generator().manual_seed(_mix(self.seed, self.batches, self.global_rank)),
+            torch.Generator().manual_seed(ranks.mix(self.seed, self.batches, self.global_rank)),
             self.levers,
         )
         self.observed, self.gradient_norms, self.skipped = {}, {}, None
@@ -239,7 +232,7 @@ class TranslationModule(Configured, LightningModule, ABC):
             torch.nn.utils.clip_grads_with_norm_(_parameters(player), limit, norm)
         optimizer._on_before_step = optimizer._on_after_step = _nothing  # noqa: SLF001
         for group in optimizer.param_groups:
-            group["lr"] = self._rate(player) * factor * self.rates.get(player.name, 1.0)
+            group["lr"] = self.optimization.rate(player.networks) * factor * self.rates.get(player.name, 1.0)
         scaler = self._scalers.get(player.name)
         if scaler is None:
             optimizer.step()
@@ -255,9 +248,8 @@ class TranslationModule(Configured, LightningModule, ABC):
         overflow = scaler is not None and scaler.get_scale() > 1
         if scaler is not None:
             scaler.update()
-        names = [name for pair in zip(batch.names_a, batch.names_b, strict=True) for name in pair]
-        everybodys = dict.fromkeys(name for one in ranks.gather(names) for name in one)
-        self.skipped = Skipped(player.name, list(everybodys), overflow)
+        names = dict.fromkeys(name for own in ranks.gather([*batch.names_a, *batch.names_b]) for name in own)
+        self.skipped = Skipped(player.name, list(names), overflow)
 
     @contextlib.contextmanager
     def _only(self, player: Player) -> Iterator[None]:
@@ -317,13 +309,13 @@ class TranslationModule(Configured, LightningModule, ABC):
         self.schedule()
         if take_over_reduction(self.trainer):
             if self._random_to_load is None:
-                torch.manual_seed(_mix(self.seed, 0, self.global_rank) if self.global_rank else self.seed)
+                torch.manual_seed(ranks.mix(self.seed, 0, self.global_rank) if self.global_rank else self.seed)
             for layer in self.modules():
                 if isinstance(layer, Norm2d) and layer.kind == "batch-running":
                     layer.synchronised = True
         self._since = time.monotonic()
 
-    def _finish(self, batch_images: int, logged: dict[str, Tensor]) -> dict[str, Tensor | float]:
+    def _finish(self, batch_images: int, logged: dict[str, Tensor]) -> Mapping[str, Tensor | float]:
         """Advance clock and averages after a batch, agree on what comes next, and stop at the end of the length.
 
         Done within the training step, so that a checkpoint made at the end of the batch holds all of it. With several
@@ -337,27 +329,21 @@ class TranslationModule(Configured, LightningModule, ABC):
         now = time.monotonic()
         self.seconds += now - self._since
         self._since = now
-        losses: dict[str, Tensor | float] = dict(logged)
-        if (count := self.trainer.world_size) > 1:
-            clock = self.seconds if self.global_rank == 0 else 0.0
-            mine: list[float | Tensor] = [clock, *self.wishes.values(), *logged.values()]
-            self.seconds, *sums = ranks.total(mine, self.device)
-            self.wishes = {name: wished > 0 for name, wished in zip(self.wishes, sums, strict=False)}
-            losses = {key: value / count for key, value in zip(logged, sums[len(self.wishes) :], strict=True)}
+        self.seconds, self.wishes, losses = ranks.agree(self.seconds, self.wishes, logged, self.device)
         if self.wishes["stop"] or self._length().progress(self.images, self.seconds) >= 1:
             self.trainer.should_stop = True
         return losses
 
     # Validation
 
-    def score(self, batch: Batch) -> dict[str, Tensor]:
+    def score(self, batch: Batch) -> Scored:
         """Score the generators that would be exported on held-out images; see :func:`img2img.methods.scoring.score`."""
         return score(self.best_generators(), batch, paired=self.paired)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the scores of a validation batch under a plain Trainer."""
         del batch_idx
-        scores = {f"validation/{name}": value for name, value in self.score(batch).items()}
+        scores = {f"validation/{name}": value for name, value in self.score(batch).scores.items()}
         self.log_dict(scores, batch_size=len(batch.a), sync_dist=True)
 
     # Checkpoints: plain data only, read back with weights_only=True
@@ -405,11 +391,6 @@ class TranslationModule(Configured, LightningModule, ABC):
         """Set the averages to saved ones, by direction."""
         for direction, state in averages.items():
             self._averages[direction].network.load_state_dict(state)
-
-
-def _mix(seed: int, batch: int, rank: int) -> int:
-    """Return a 63-bit seed that differs for every (seed, batch, rank)."""
-    return (seed * 0x9E3779B97F4A7C15 + batch * 0xBF58476D1CE4E5B9 + rank * 0x94D049BB133111EB) % (2**63)
 
 
 def _nothing() -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import nn
+
+from img2img.networks.base import Discriminator
 from img2img.networks.layers.init import InitName
 from img2img.schedule import DecayName
 
@@ -60,3 +64,9 @@ class Optimization:
                 raise ValueError(f"optimization.{name}: expected {least} or more, got {value}")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"optimization.clip_norm: expected more than 0, got {self.clip_norm}; none is no limit")
+
+    def rate(self, networks: Sequence[nn.Module]) -> float:
+        """Return the learning rate of a player's networks, before schedule and guard."""
+        if self.discriminator_learning_rate is None or not all(isinstance(n, Discriminator) for n in networks):
+            return self.learning_rate
+        return self.discriminator_learning_rate

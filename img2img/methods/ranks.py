@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -65,6 +65,33 @@ def total(values: Sequence[float | Tensor], device: torch.device) -> list[float]
     packed = torch.stack([torch.as_tensor(value, dtype=torch.float64, device=device).detach() for value in values])
     dist.all_reduce(packed)
     return [float(value) for value in packed.tolist()]
+
+
+def agree(
+    seconds: float, wishes: dict[str, bool], losses: Mapping[str, Tensor], device: torch.device
+) -> tuple[float, dict[str, bool], Mapping[str, Tensor | float]]:
+    """Return what all processes go on with after a batch.
+
+    Args:
+        seconds: this process's clock.
+        wishes: this process's.
+        losses: of its share of the batch; under the same keys everywhere.
+        device: of this process.
+
+    Returns:
+        The clock of rank 0, what any process wishes for, and the mean losses; without a message on one process.
+    """
+    if (count := num_ranks()) == 1:
+        return seconds, wishes, losses
+    clock = 0.0 if dist.get_rank() else seconds
+    agreed, *sums = total([clock, *wishes.values(), *losses.values()], device)
+    wished = {name: value > 0 for name, value in zip(wishes, sums, strict=False)}
+    return agreed, wished, {key: value / count for key, value in zip(losses, sums[len(wishes) :], strict=True)}
+
+
+def mix(seed: int, batch: int, rank: int) -> int:
+    """Return a 63-bit seed that differs for every (seed, batch, rank)."""
+    return (seed * 0x9E3779B97F4A7C15 + batch * 0xBF58476D1CE4E5B9 + rank * 0x94D049BB133111EB) % (2**63)
 
 
 def gather(item: Any) -> list[Any]:

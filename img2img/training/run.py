@@ -32,9 +32,11 @@ from img2img.schedule import Length
 from img2img.training.checkpoints import LAST, AtomicCheckpointIO, Checkpoints, newest_whole, sweep
 from img2img.training.config import Resolved, Training
 from img2img.training.faults import in_one_line
+from img2img.training.health import Health
 from img2img.training.history import History
 from img2img.training.notes import DataNotes
 from img2img.training.opening import say
+from img2img.training.page import advice, deciding
 from img2img.training.processes import Watch, World, check_devices, find_world
 from img2img.training.progress import BatchEnd, Throughput
 from img2img.training.signals import Signals, TimeLimit, seconds_of
@@ -150,6 +152,8 @@ def _fit(made: _Made, run: Path, checkpoint: Path | None, done: Mapping[str, Any
     validation = Validation(run, made.data, options.validations, options.samples, made.config, notes, console)
     checkpoints = Checkpoints(run, options.save_minutes, options.keep_every_images, options.keep, validation)
     steps: list[Callback] = [made.switches, throughput, notes, validation, signals, limit, checkpoints]
+    if options.guard != "off":  # before validation, whose page shows what it found
+        steps.insert(3, Health(run, made.data, options.guard, console, finish=validation.show))
     with _quiet():
         callbacks = [*steps, *made.callbacks, BatchEnd(throughput), Watch(world)]
         trainer = _trainer(made, run, callbacks, _loggers(made, run, done, console))
@@ -168,6 +172,8 @@ def _fit(made: _Made, run: Path, checkpoint: Path | None, done: Mapping[str, Any
             signals.remove()
     if summary := notes.summary():
         console.print(f"warnings in the data: {summary}", style="yellow")
+    if world.rank == 0 and (words := advice(deciding(run))):
+        console.print(words, highlight=False, soft_wrap=True)
     assert module.length is not None
     finished = module.length.progress(module.images, module.seconds) >= 1
     stopped_by = None if finished else signals.received

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from PIL import Image
 from rich.console import Console
+from torch import Tensor
 
-from img2img import report
 from img2img.batch import Batch
 from img2img.checkpoint import FILE_NAME, save_translator
 from img2img.data.module import ImageData
@@ -22,18 +23,18 @@ from img2img.image import TEMPORARY_PREFIX, to_pixels
 from img2img.methods import ranks
 from img2img.methods.base import TranslationModule
 from img2img.methods.export import directions, translator_file
-from img2img.training.history import TRAINING, VALIDATION, read_history
+from img2img.metrics.random_features import kernel_distance, random_features
 from img2img.training.notes import DataNotes
+from img2img.training.page import DECIDING, deciding, write_run_page
 from img2img.training.samples import log_samples
 from img2img.translate.translator import Translator
 
-_MAX_SCORED_PAIRED, _MAX_SCORED_UNPAIRED = 100, 16
-"""Images scored at a validation, evenly spaced; a cycle takes four translations, and says little about quality."""
+_MAX_SCORED_PAIRED, _MAX_SCORED_UNPAIRED = 100, 32
+"""Images scored at a validation, evenly spaced; a pair of them takes four translations."""
 
 _MAX_SHARE = 0.1
 """A validation that is due is left out while validations have taken more than this share of the time."""
 
-_MAX_PANELS_SHOWN = 12
 _PANEL_GAP_PX = 4
 
 
@@ -65,7 +66,7 @@ class Validation(Callback):
         self.run, self.data, self.times, self.samples = run, data, times, samples
         self.config, self.notes, self.console = dict(config), notes, console
         self.scores: dict[str, float] = {}
-        self.best = read_best(run)
+        self.best = math.inf
         self.just_validated = self.just_improved = False
         self._next = self._began = self._spent = 0.0
         self._validated_at = -1
@@ -75,6 +76,7 @@ class Validation(Callback):
         del trainer
         assert isinstance(pl_module, TranslationModule)
         self._began = time.monotonic()
+        self.best = min((value for _, value in deciding(self.run)), default=math.inf)
         self._plan_next(pl_module)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -112,10 +114,10 @@ class Validation(Callback):
 
     def _improve(self, module: TranslationModule) -> bool:
         """Keep the translator beside the last one where it scores better than all before."""
-        score = deciding(self.scores)
-        if self._validated_at != module.batches or score is None or not score[1] < self.best:
+        score = next((self.scores[name] for name in DECIDING if name in self.scores), math.inf)
+        if self._validated_at != module.batches or not score < self.best:
             return False
-        self.best = score[1]
+        self.best = score
         shutil.copyfile(self.run / FILE_NAME, self.run / f"{TEMPORARY_PREFIX}best.tmp")
         (self.run / f"{TEMPORARY_PREFIX}best.tmp").replace(self.run / BEST_NAME)
         return True
@@ -130,12 +132,21 @@ class Validation(Callback):
         began = time.monotonic()
         loader = self.data.val_dataloader(_MAX_SCORED_PAIRED if module.paired else _MAX_SCORED_UNPAIRED)
         sums: dict[str, float] = {}
+        features: dict[str, list[Tensor]] = {}
         for batch in loader:
             self.notes.take(batch.notes)
             moved = Batch(batch.a.to(module.device), batch.b.to(module.device), *batch[2:])
-            for name, value in module.score(moved).items():
+            found = module.score(moved)
+            for name, value in found.scores.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
+            if not module.paired:
+                images = {"real_b": moved.b, "real_a": moved.a}
+                images |= {f"fake_{direction[1]}": fake for direction, fake in found.fakes.items()}
+                for name, image in images.items():
+                    features.setdefault(name, []).append(random_features(image))
         self.scores = {f"validation/{name}": total / len(loader) for name, total in sums.items()}
+        if not module.paired and len(loader) > 1:
+            self.scores |= _random_kids({name: torch.cat(rows) for name, rows in features.items()})
         for logger in trainer.loggers:
             logger.log_metrics({**self.scores, "images": float(module.images)}, step=module.batches)
         if self.scores:
@@ -195,58 +206,6 @@ class Validation(Callback):
 BEST_NAME = "best.safetensors"
 """The translator that validated best; ``translator.safetensors`` is the last one."""
 
-_DECIDING = ("validation/l1",)
-
-
-def deciding(scores: Mapping[str, float]) -> tuple[str, float] | None:
-    """Return name and value of the score that decides which weights are best; smaller is better."""
-    return next(((name, scores[name]) for name in _DECIDING if name in scores), None)
-
-
-def read_best(run: Path) -> float:
-    """Return the best deciding score so far of a run."""
-    history = read_history(run / VALIDATION)
-    return min((value for name in _DECIDING for _, value in history.get(name, ())), default=math.inf)
-
-
-def write_run_page(run: Path, header: Mapping[str, Any], data: ImageData) -> None:
-    """Write ``report.html`` of a run: newest panels, curves, how the panels came to be."""
-    training = header["training"]
-    a, b = data.domains
-    sections = [
-        report.table(
-            [
-                ("method", training["method"]),
-                ("directions", ", ".join(header["directions"])),
-                ("images seen", training["images"]),
-                ("training images", training["training_images"]),
-                ("minutes", round(training["seconds"] / 60, 1)),
-                *(
-                    (name.removeprefix("validation/") + " (validation)", value)
-                    for name, value in training["scores"].items()
-                ),
-            ]
-        )
-    ]
-    for direction in header["directions"]:
-        source, target = direction.split(":")
-        paired = len(header["directions"]) == 1
-        columns = (source, f"{target} (translated)", target if paired else f"{source} (and back)")
-        found = sorted((run / "samples").glob(f"* {source} to {target}.png"), reverse=True)
-        step = max(len(found) // _MAX_PANELS_SHOWN, 1)
-        panels = [
-            report.panel(f"samples/{path.name}", columns, f"after {int(path.name.split()[0]):,} images")
-            for path in found[::step][:_MAX_PANELS_SHOWN]
-        ]
-        sections.append(report.section(f"{source} to {target}", *panels))
-    losses = {k: report.smoothed(v) for k, v in read_history(run / TRAINING).items() if "/" in k}
-    for player in dict.fromkeys(k.split("/")[0] for k in losses):
-        lines = {k: v for k, v in losses.items() if k.startswith(f"{player}/")}
-        sections.append(report.section(f"losses of the {player.replace('_', ' ')}", report.curves(lines, "images")))
-    for name, points in read_history(run / VALIDATION).items():
-        sections.append(report.section(name, report.curves({name: points}, "images")))
-    (run / "report.html").write_text(report.page(f"{a} and {b}: {run.resolve().name}", *sections), encoding="utf-8")
-
 
 def _montage(rows: list[list[np.ndarray[Any, np.dtype[np.uint8]]]]) -> Image.Image:
     """Lay images out row by row on white; grey ones become RGB."""
@@ -267,3 +226,14 @@ def _show_in(trainer: Trainer, key: str, panel: Image.Image, batches: int) -> No
             logger.log_image(key, [panel], step=batches)  # type: ignore[attr-defined]
         elif kind == "TensorBoardLogger":
             logger.experiment.add_image(key, np.asarray(panel), batches, dataformats="HWC")  # type: ignore[attr-defined]
+
+
+def _random_kids(features: Mapping[str, Tensor]) -> dict[str, float]:
+    """Return R-KID of fakes and reals by domain, and their mean, which decides: see ``metrics.random_features``."""
+    found = {
+        domain: float(kernel_distance(features[f"fake_{domain}"], features[f"real_{domain}"]))
+        for domain in ("a", "b")
+        if f"fake_{domain}" in features
+    }
+    each = {f"validation/rkid_{domain}": value for domain, value in found.items()}
+    return {"validation/rkid": sum(found.values()) / len(found), **each}

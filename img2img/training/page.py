@@ -1,0 +1,93 @@
+"""The page of a run: newest panels, advice, health, curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from img2img import report
+from img2img.data.module import ImageData
+from img2img.training.events import health_section
+from img2img.training.history import TRAINING, VALIDATION, read_history
+
+DECIDING = ("validation/l1", "validation/rkid")
+"""The score that decides which weights are best: the first that there is; smaller is better."""
+
+_MAX_PANELS_SHOWN = 12
+_RECENT = 0.3
+_FEWEST_SCORES = 6
+
+
+def deciding(run: Path) -> list[tuple[float, float]]:
+    """Return the deciding scores of a run so far, as (images, score)."""
+    history = read_history(run / VALIDATION)
+    return next((history[name] for name in DECIDING if name in history), [])
+
+
+def advice(scores: list[tuple[float, float]]) -> str:
+    """Say in plain words whether a training still gains, or "" while that cannot be told.
+
+    Args:
+        scores: (images, score) of the validations in order; smaller scores are better.
+    """
+    if len(scores) < _FEWEST_SCORES:
+        return ""
+    end, last = scores[-1]
+    best_at, best = min(scores, key=lambda point: point[1])
+    before = [score for images, score in scores if images <= (1 - _RECENT) * end]
+    if best_at <= (1 - _RECENT) * end:
+        lost = f", and is {last:.4g} now" if last > best else ""
+        return (
+            f"no gain in the last {100 * (1 - best_at / end):.0f} % of the run: the best validation score, {best:.4g}, "
+            f"was after {best_at:,.0f} images{lost}. More of the same training is unlikely to help; best.safetensors "
+            "holds those weights. More data, or another option, might: see docs/training.md"
+        )
+    if before and best < min(before):
+        return (
+            f"still gaining: the best validation score, {best:.4g} after {best_at:,.0f} images, is better than any of "
+            f"the first {100 * (1 - _RECENT):.0f} % of the run ({min(before):.4g}); a longer training may gain more"
+        )
+    return ""
+
+
+def write_run_page(run: Path, header: Mapping[str, Any], data: ImageData) -> None:
+    """Write ``report.html`` of a run: newest panels, curves, how the panels came to be."""
+    training = header["training"]
+    a, b = data.domains
+    sections = [
+        report.table(
+            [
+                ("method", training["method"]),
+                ("directions", ", ".join(header["directions"])),
+                ("images seen", training["images"]),
+                ("training images", training["training_images"]),
+                ("minutes", round(training["seconds"] / 60, 1)),
+                *(
+                    (name.removeprefix("validation/") + " (validation)", value)
+                    for name, value in training["scores"].items()
+                ),
+            ]
+        )
+    ]
+    for direction in header["directions"]:
+        source, target = direction.split(":")
+        paired = len(header["directions"]) == 1
+        columns = (source, f"{target} (translated)", target if paired else f"{source} (and back)")
+        found = sorted((run / "samples").glob(f"* {source} to {target}.png"), reverse=True)
+        step = max(len(found) // _MAX_PANELS_SHOWN, 1)
+        panels = [
+            report.panel(f"samples/{path.name}", columns, f"after {int(path.name.split()[0]):,} images")
+            for path in found[::step][:_MAX_PANELS_SHOWN]
+        ]
+        sections.append(report.section(f"{source} to {target}", *panels))
+    if words := advice(deciding(run)):
+        sections.append(report.section("how long to train", report.paragraph(words)))
+    sections.append(health_section(run))
+    losses = {k: report.smoothed(v) for k, v in read_history(run / TRAINING).items() if "/" in k}
+    for player in dict.fromkeys(k.split("/")[0] for k in losses):
+        lines = {k: v for k, v in losses.items() if k.startswith(f"{player}/")}
+        sections.append(report.section(f"losses of the {player.replace('_', ' ')}", report.curves(lines, "images")))
+    for name, points in read_history(run / VALIDATION).items():
+        sections.append(report.section(name, report.curves({name: points}, "images")))
+    (run / "report.html").write_text(report.page(f"{a} and {b}: {run.resolve().name}", *sections), encoding="utf-8")
