@@ -1,6 +1,6 @@
 """Kill a training again and again, continue it with the same command, and compare with one that was never stopped.
 
-Usage: python scripts/kill.py [--random 40] [--commit 16] [--images 6000] [--folder DIR] [--method cyclegan]
+Usage: python scripts/kill.py [--random 40] [--commit 16] [--images 1200] [--folder DIR] [--method cyclegan]
 
 ``--random`` SIGKILLs come at random times of a process's life, start included; ``--commit`` ones are aimed at the
 commit of a checkpoint: the moment its temporary file is seen. After each, the newest checkpoint must load and hold no
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = {
@@ -30,14 +31,24 @@ SMALL = {
 }
 
 
-def command(method: str, images: int, run: Path) -> list[str]:
+def small_pairs(folder: Path) -> Path:
+    """Write some of the bundled drawings at 40 px: reading large ones would take most of the time."""
+    for domain in ("line", "flat"):
+        (folder / domain).mkdir(parents=True, exist_ok=True)
+        for path in sorted((ROOT / "datasets" / "line2flat" / "train" / domain).glob("*.png"))[:64]:
+            with Image.open(path) as image:
+                image.convert("RGB").resize((40, 40)).save(folder / domain / path.name)
+    return folder
+
+
+def command(method: str, images: int, data: Path, run: Path) -> list[str]:
     """Return the training's command line."""
     return [
         *(sys.executable, "-m", "img2img", "train", "--method", method, *SMALL[method]),
-        *("--model.generator.base_channels=16", "--model.discriminator.base_channels=16"),
+        *("--model.generator.base_channels=8", "--model.discriminator.base_channels=8"),
         *("--model.discriminator.num_layers=1", "--size=32", "--batch=4", "--workers=1", "--device=cpu"),
         *("--precision=fp32", "--training.save_minutes=0.01", "--training.validations=4", "--training.samples=1"),
-        *("--training.log_every_batches=5", f"--images={images}", "--data", str(ROOT / "datasets" / "line2flat")),
+        *("--training.log_every_batches=5", f"--images={images}", "--data", str(data)),
         *("--domains", "line", "flat", "--out", str(run)),
     ]
 
@@ -104,7 +115,7 @@ def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--random", type=int, default=40)
     words.add_argument("--commit", type=int, default=16)
-    words.add_argument("--images", type=int, default=6000)
+    words.add_argument("--images", type=int, default=1200)
     words.add_argument("--method", choices=sorted(SMALL), default="cyclegan")
     words.add_argument("--seed", type=int, default=0)
     words.add_argument("--folder", type=Path)
@@ -112,9 +123,9 @@ def main() -> None:
     folder = given.folder or Path(tempfile.mkdtemp(prefix="kill-"))
     draw = random.Random(given.seed)  # noqa: S311 (times of kills)
 
-    whole, run = folder / "whole", folder / "killed"
+    data, whole, run = small_pairs(folder / "data"), folder / "whole", folder / "killed"
     began = time.monotonic()
-    subprocess.run(command(given.method, given.images, whole), check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
+    subprocess.run(command(given.method, given.images, data, whole), check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
     life = time.monotonic() - began
     print(f"undisturbed: {life:.1f} s", flush=True)
 
@@ -124,7 +135,7 @@ def main() -> None:
     images, restarts = 0, 0
     while any(landed[kind] < kinds.count(kind) for kind in landed):
         kind = kinds[sum(landed.values())]
-        process = start(command(given.method, given.images, run))
+        process = start(command(given.method, given.images, data, run))
         if kind == "random":
             when = kill_at_random(process, draw, life)
         else:
@@ -145,7 +156,7 @@ def main() -> None:
             sys.exit(f"lost work: {images} images were saved, {now} are now")
         images = now
         print(f"{sum(landed.values()):3d} {kind:6} {when}: {now:,} images saved", flush=True)
-    subprocess.run(command(given.method, given.images, run), check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
+    subprocess.run(command(given.method, given.images, data, run), check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
     check(whole, run)
     print(
         f"{landed['random']} random and {landed['commit']} aimed kills over {restarts + 1} runs of {given.method}: "

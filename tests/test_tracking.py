@@ -127,7 +127,10 @@ def test_a_continued_run_keeps_its_id_and_its_steps_go_on(run):
     first, second = logged(run)
     assert first["run"][0].run_id == second["run"][0].run_id == (run / "wandb_id.txt").read_text()
     assert rows(first)[-1]["_step"] == 40
-    assert [row["_step"] for row in rows(second)] == list(range(44, 61, 4))
+    steps = [row["_step"] for row in rows(second)]
+    assert steps == sorted(set(steps))
+    assert min(steps) > 40
+    assert set(range(44, 61, 4)) <= set(steps)
 
 
 def test_validations_log_panels_and_tables_of_samples(run):

@@ -62,9 +62,10 @@ class TranslationModule(Configured, LightningModule, ABC):
     """See :attr:`Step.levers`."""
     sent_bytes: dict[str, int]
     """Bytes of gradients that each player's last turn handed to the all-reduce; 0 on one process."""
+    _undo: Undo
+    _still: dict[str, list[nn.Parameter]]
     wishes: dict[str, bool]
-    """What any process may wish for during a batch and all then know of at its end: ``stop`` ends the training,
-    ``save`` makes a checkpoint, ``no_validation`` leaves one out."""
+    """Set in on_train_batch_start by any process, known to all at the batch's end: stop, save, no_validation."""
 
     def __init__(self, optimization: Optimization, seed: int) -> None:
         super().__init__()
@@ -72,9 +73,7 @@ class TranslationModule(Configured, LightningModule, ABC):
         self.optimization = optimization
         self.seed = seed
         self.length: Length | None = None
-        self.batches = 0
-        self.images = 0
-        self.seconds = 0.0
+        self.batches, self.images, self.seconds = 0, 0, 0.0
         self.observed, self.gradient_norms, self.skipped = {}, {}, None
         self.rates, self.levers = {}, {}
         self.wishes = {"stop": False, "save": False, "no_validation": False}
@@ -84,7 +83,6 @@ class TranslationModule(Configured, LightningModule, ABC):
         self._pools_to_load: dict[str, Any] = {}
         self._scalers: dict[str, torch.amp.GradScaler] = {}
         self._scalers_to_load: dict[str, dict[str, Any]] = {}
-        self._undo = Undo(self)
         self.sent_bytes: dict[str, int] = {}
 
     # What a method says
@@ -254,8 +252,10 @@ class TranslationModule(Configured, LightningModule, ABC):
     @contextlib.contextmanager
     def _only(self, player: Player) -> Iterator[None]:
         """Let only a player's networks collect gradients, whatever happens inside."""
-        moving = {id(parameter) for network in player.networks for parameter in network.parameters()}
-        still = [p for p in self.parameters() if p.requires_grad and id(p) not in moving]
+        if player.name not in self._still:
+            moving = {id(parameter) for parameter in _parameters(player)}
+            self._still[player.name] = [p for p in self.parameters() if p.requires_grad and id(p) not in moving]
+        still = self._still[player.name]
         for parameter in still:
             parameter.requires_grad_(False)  # noqa: FBT003
         try:
@@ -286,11 +286,7 @@ class TranslationModule(Configured, LightningModule, ABC):
         return self.length
 
     def on_fit_start(self) -> None:
-        """Take over from Lightning what it does once for all optimizers: loss scaling, and the reduction of gradients.
-
-        Raises:
-            ConfigError: for a strategy that shards the networks.
-        """
+        """Have a loss scaler per player in fp16; raises ConfigError for a strategy that shards the networks."""
         self._scalers = one_scaler_each(self.trainer, [player.name for player in self.players()])
         for name, state in self._scalers_to_load.items():
             if name in self._scalers:
@@ -298,6 +294,7 @@ class TranslationModule(Configured, LightningModule, ABC):
 
     def on_train_start(self) -> None:
         """Begin the averages from the weights as they are now, or go on with those of the checkpoint."""
+        self._undo, self._still = Undo(self), {}
         if self.optimization.average and not self._averages:
             half_life = self.optimization.average_half_life_images
             self._averages = {d: Average(network, half_life) for d, network in self.generators().items()}

@@ -17,11 +17,12 @@ class Undo:
     what moves early (0.03 GB for a PatchGAN with Adam).
 
     Args:
-        module: whose buffers and pools are remembered.
+        module: whose buffers and pools are remembered; on its device already.
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self.module = module
+        self._watched = list(module.buffers())  # once: walking through all modules takes longer than copying these
+        self._parts = [part for part in module.modules() if type(part).get_extra_state is not nn.Module.get_extra_state]
         self._copies: dict[int, list[Tensor]] = {}
         self._moved: list[tuple[list[Tensor], list[Tensor]]] = []
         self._fresh: list[tuple[torch.optim.Optimizer, nn.Parameter]] = []
@@ -33,12 +34,8 @@ class Undo:
     def begin(self, device: torch.device) -> None:
         """Remember what the forward passes of a batch may change."""
         self._moved, self._fresh = [], []
-        self._buffers = [(buffer, buffer.clone()) for buffer in self.module.buffers()]
-        self._extra = [
-            (part, part.get_extra_state())
-            for part in self.module.modules()
-            if type(part).get_extra_state is not nn.Module.get_extra_state
-        ]
+        self._buffers = [(buffer, buffer.clone()) for buffer in self._watched]
+        self._extra = [(part, part.get_extra_state()) for part in self._parts]
         self._random = (torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None)
 
     @torch.no_grad()

@@ -150,6 +150,7 @@ def link(existing: Path, name: Path) -> None:
     except OSError:
         shutil.copyfile(existing, temporary)
     temporary.replace(name)
+    temporary.unlink(missing_ok=True)  # renaming one of two names of the same file onto the other leaves both
 
 
 def numbered(folder: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from img2img.errors import ConfigError
 from img2img.methods.base import TranslationModule
+from img2img.training.processes import rank_of_process
 
 
 class Signals(Callback):
@@ -27,7 +28,6 @@ class Signals(Callback):
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
-        self._module: TranslationModule | None = None
 
     def install(self) -> None:
         """Listen from now on; only a program's main thread can."""
@@ -47,18 +47,19 @@ class Signals(Callback):
             self.remove()
             raise KeyboardInterrupt
         self.received = signal.Signals(number)
-        if self._module is None or self._module.global_rank == 0:
+        if rank_of_process() == 0:
             print(f"\n{self.received.name}: finishing this batch, then saving (again to stop at once)", flush=True)  # noqa: T201
-        if self._module is not None:
-            self._module.wishes["stop"] = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take SIGTERM back from Lightning, whose handler ends the training without saving."""
-        del trainer
-        assert isinstance(pl_module, TranslationModule)
-        self._module = pl_module
+        del trainer, pl_module
         for number in self._before:
             signal.signal(number, self._note)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Wish for the end, here and not in the handler: that may run while the processes are exchanging wishes."""
+        del trainer, batch, batch_idx
+        assert isinstance(pl_module, TranslationModule)
         pl_module.wishes["stop"] |= self.received is not None
 
 
