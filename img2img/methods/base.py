@@ -64,6 +64,7 @@ class TranslationModule(Configured, LightningModule, ABC):
     """Bytes of gradients that each player's last turn handed to the all-reduce; 0 on one process."""
     _undo: Undo
     _still: dict[str, list[nn.Parameter]]
+    _ends: bool
     wishes: dict[str, bool]
     """Set in on_train_batch_start by any process, known to all at the batch's end: stop, save, no_validation."""
 
@@ -294,7 +295,7 @@ class TranslationModule(Configured, LightningModule, ABC):
 
     def on_train_start(self) -> None:
         """Begin the averages from the weights as they are now, or go on with those of the checkpoint."""
-        self._undo, self._still = Undo(self), {}
+        self._undo, self._still, self._ends = Undo(self), {}, self.length is not None  # a plain Trainer ends by itself
         if self.optimization.average and not self._averages:
             half_life = self.optimization.average_half_life_images
             self._averages = {d: Average(network, half_life) for d, network in self.generators().items()}
@@ -327,7 +328,7 @@ class TranslationModule(Configured, LightningModule, ABC):
         self.seconds += now - self._since
         self._since = now
         self.seconds, self.wishes, losses = ranks.agree(self.seconds, self.wishes, logged, self.device)
-        if self.wishes["stop"] or self._length().progress(self.images, self.seconds) >= 1:
+        if self.wishes["stop"] or (self._ends and self._length().progress(self.images, self.seconds) >= 1):
             self.trainer.should_stop = True
         return losses
 
