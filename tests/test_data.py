@@ -370,7 +370,7 @@ def test_a_loader_goes_on_where_it_stood(consumed):
         if i == consumed:
             break
         it.append(batch.tolist())
-    state = {"batches": consumed}
+    state = {"samples": 2 * consumed}
     second = fresh()
     second.load_state_dict(state)
     rest = [b.tolist() for b in second]

@@ -433,6 +433,7 @@ def test_a_killed_loader_process_is_one_line_and_the_run_goes_on(pairs, tmp_path
     assert process.returncode == 1
     assert "Traceback" not in said
     assert "a loader process" in said
+    assert "img2img train --method pix2pix" in said  # the line that goes on
     images = last(tmp_path / "run")["img2img"]["images"]
     assert f"{images:,} images done before" in run_command(*words, "--images", images + 1).stdout
 

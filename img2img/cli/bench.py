@@ -90,3 +90,34 @@ def train(
         return
     typer.echo(f"training {method} at {size} px, steady, median of {rounds} processes of {steps} steps\n{where}\n")
     typer.echo(as_table(rows))
+
+
+@app.command("memory", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def memory(
+    ctx: typer.Context,
+    data: Annotated[list[Path], typer.Option("--data", help="Data folder; or twice, one folder per domain.")],
+    method: Annotated[str, typer.Option(help="pix2pix or cyclegan.")] = "cyclegan",
+    minutes: Annotated[float, typer.Option(min=0.01, help="How long to train.")] = 10.0,
+    device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
+) -> None:
+    """Train for some minutes as img2img train does, and print the memory in use ten times.
+
+    [bold]Example[/bold]
+
+    img2img bench memory --method cyclegan --data horse2zebra/ --minutes 10
+    """
+    import json
+
+    from img2img.devices import resolve_device
+    from img2img.shipped import recipe_file
+    from img2img.training.bench import machine
+    from img2img.training.memory import watch_memory
+
+    roots = json.dumps([str(path) for path in data]) if len(data) > 1 else str(data[0])
+    words = ["-c", str(recipe_file(method, "default")), f"--data.root={roots}", f"--training.device={device}"]
+    found = watch_memory([*words, *ctx.args], minutes)
+    typer.echo(f"training {method} for {minutes:g} minutes\n{machine(resolve_device(device))}\n")
+    for passed, megabytes in found:
+        typer.echo(f"{passed:6.2f} min  {megabytes:9,.0f} MB")
+    if len(found) > 1:
+        typer.echo(f"growth from the second sample to the last: {found[-1][1] - found[1][1]:+,.0f} MB")

@@ -155,6 +155,7 @@ def _run(words: list[str], out: Path, *, print_config: bool, override: bool) -> 
 
     from img2img.training.config import resolve
     from img2img.training.processes import rank_of_process
+    from img2img.training.run import RESUMABLE
     from img2img.training.run import train as run_training
 
     resolved = resolve(words)
@@ -162,7 +163,13 @@ def _run(words: list[str], out: Path, *, print_config: bool, override: bool) -> 
         typer.echo(yaml.safe_dump(resolved.tree, sort_keys=False, allow_unicode=True), nl=False)
         return
     console = Console(quiet=rank_of_process() > 0)
-    outcome = run_training(resolved, out, console, override=override)
+    try:
+        outcome = run_training(resolved, out, console, override=override)
+    except Exception as error:
+        if RESUMABLE in getattr(error, "__notes__", ()):
+            console.print("ended by an error; when it is mended, this continues from the last checkpoint:")
+            console.print(f"  {_this_command()}", highlight=False, soft_wrap=True, markup=False)
+        raise
     if not outcome.finished:
         why = "out of time" if outcome.stopped_by is None else f"stopped by {outcome.stopped_by.name}"
         console.print(

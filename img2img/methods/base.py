@@ -277,8 +277,9 @@ class TranslationModule(Configured, LightningModule, ABC):
         Raises:
             ValueError: if decay and length do not go together.
         """
-        o = self.optimization
-        return Schedule(self._length(), o.decay, o.decay_from, o.warmup_images)
+        o, length = self.optimization, self._length()
+        warmup = o.warmup_images or round(o.warmup_epochs * length.images_per_epoch)
+        return Schedule(length, o.decay, o.decay_from, warmup)
 
     def _length(self) -> Length:
         """Return the one length: set by the command, or read from a plain Trainer's limits."""

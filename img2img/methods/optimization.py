@@ -25,6 +25,7 @@ class Optimization:
         decay: shape of the learning rate's decay: epochs (as published), linear, cosine or constant.
         decay_from: share of the training after which the decay begins.
         warmup_images: images over which the learning rate rises from 0.
+        warmup_epochs: the same in epochs; one of the two.
         accumulate: parts that a batch is computed in, one after the other: the gradients of the whole batch in the
             memory of a part.
         clip_norm: largest global norm of a player's gradients; larger ones are scaled down to it. None: no limit.
@@ -44,6 +45,7 @@ class Optimization:
     decay: DecayName = "linear"
     decay_from: float = 0.5
     warmup_images: int = 0
+    warmup_epochs: float = 0.0
     accumulate: int = 1
     clip_norm: float | None = None
     init: InitName = "normal"
@@ -58,7 +60,17 @@ class Optimization:
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1:
                 raise ValueError(f"optimization.{name}: expected a number from 0 to below 1, got {value}")
-        for name, least in (("warmup_images", 0), ("accumulate", 1), ("average_half_life_images", 1)):
+        if self.warmup_images and self.warmup_epochs:
+            raise ValueError(
+                f"optimization: expected one warm-up, got warmup_images {self.warmup_images} and warmup_epochs "
+                f"{self.warmup_epochs:g}: leave one out"
+            )
+        for name, least in (
+            ("warmup_images", 0),
+            ("warmup_epochs", 0),
+            ("accumulate", 1),
+            ("average_half_life_images", 1),
+        ):
             value = getattr(self, name)
             if value < least:
                 raise ValueError(f"optimization.{name}: expected {least} or more, got {value}")

@@ -203,7 +203,7 @@ def _in_own_process(command: Sequence[str]) -> dict[str, float]:
 
 
 def as_data(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return rows as plain data, with each one's ratio to the as-published loop at the same batch size, or None."""
+    """Return rows as plain data, with ratios to the as-published loop at the same batch size and at its own, 1."""
     published = {row.batch: row.images_per_s for row in rows if row.arm == PUBLISHED and row.rounds}
     return [
         {
@@ -211,6 +211,7 @@ def as_data(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "batch": row.batch,
             "images_per_s": row.images_per_s if row.rounds else None,
             "ratio": row.images_per_s / published[row.batch] if row.rounds and row.batch in published else None,
+            "ratio_to_batch_1": row.images_per_s / published[1] if row.rounds and 1 in published else None,
             "rounds": list(row.rounds),
             "peak_memory_mb": None if math.isnan(row.peak_memory_mb) else row.peak_memory_mb,
             "failure": row.failure,
@@ -226,12 +227,12 @@ def as_table(data: Sequence[Mapping[str, Any]]) -> str:
         return "-" if value is None else format(value, form)
 
     width = max(len("arm"), *(len(row["arm"]) for row in data))
-    lines = [f"{'arm':{width}}  batch  images/s  lowest  highest  ratio  peak memory in MB"]
+    lines = [f"{'arm':{width}}  batch  images/s  lowest  highest  ratio  to batch 1  peak memory in MB"]
     for row in data:
         lowest, highest = (min(row["rounds"]), max(row["rounds"])) if row["rounds"] else (None, None)
         lines.append(
             f"{row['arm']:{width}}  {row['batch']:5d}  {shown(row['images_per_s'], '8.4g'):>8}  "
-            f"{shown(lowest, '.4g'):>6}  {shown(highest, '.4g'):>7}  {shown(row['ratio'], '.2f'):>5}  "
+            f"{shown(lowest, '.4g'):>6}  {shown(highest, '.4g'):>7}  {shown(row['ratio'], '.2f'):>5}  {shown(row['ratio_to_batch_1'], '.2f'):>10}  "
             f"{shown(row['peak_memory_mb'], ',.0f'):>17}" + (f"  {row['failure']}" if row["failure"] else "")
         )
     return "\n".join(lines)

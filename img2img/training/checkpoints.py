@@ -41,8 +41,6 @@ class AtomicCheckpointIO(CheckpointIO):
             with atomically(path) as file:
                 torch.save(checkpoint, file)
         except (OSError, RuntimeError) as error:
-            if "DataLoader worker" in str(error):  # torch raises this wherever the main process happens to be
-                raise
             raise RunError(f"{path}: cannot be written ({error}); free some space or choose another --out") from error
 
     def load_checkpoint(

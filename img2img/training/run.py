@@ -44,6 +44,9 @@ from img2img.training.speed import Speed
 from img2img.training.tracking import tensorboard_logger, wandb_logger
 from img2img.training.validation import Validation
 
+RESUMABLE = "the last checkpoint stands"
+"""Note on an error that ended a training which can be continued."""
+
 _DEFAULT_EPOCHS = 200.0
 _BYTES_PER_PARAMETER = 4 * 5
 """Weights, average, two moments of Adam, and a temporary copy while saving; float32."""
@@ -165,9 +168,12 @@ def _fit(made: _Made, run: Path, checkpoint: Path | None, done: Mapping[str, Any
         except SystemExit as error:  # Lightning's end of a second Ctrl-C
             raise KeyboardInterrupt from error
         except Exception as error:
-            if (said := in_one_line(error, run, several=world.size > 1)) is not None:
-                raise said from error
-            raise
+            said = in_one_line(error, run, several=world.size > 1) or error
+            if (run / "checkpoints" / LAST).exists():
+                said.add_note(RESUMABLE)
+            if said is error:
+                raise
+            raise said from error
         finally:
             signals.remove()
     if summary := notes.summary():
