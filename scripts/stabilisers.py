@@ -1,6 +1,7 @@
 """Time what a stabiliser costs: a batch of pix2pix with it over a batch without it, by turns.
 
-Usage: python scripts/stabilisers.py [--size 256] [--batch 1] [--rounds 5] [--threads 2] [--device cpu] [--precision bf16]
+Usage: python scripts/stabilisers.py [--size 256] [--batch 1] [--rounds 5] [--threads 2] [--device cpu]
+                                     [--precision bf16]
 
 Networks of ``configs/pix2pix-faithful.yaml`` with the discriminator's norm off (penalties of a normalised one are of
 something else), random images. A round times two batches of every variant in turn; printed are the medians of the

@@ -232,7 +232,8 @@ def as_table(data: Sequence[Mapping[str, Any]]) -> str:
         lowest, highest = (min(row["rounds"]), max(row["rounds"])) if row["rounds"] else (None, None)
         lines.append(
             f"{row['arm']:{width}}  {row['batch']:5d}  {shown(row['images_per_s'], '8.4g'):>8}  "
-            f"{shown(lowest, '.4g'):>6}  {shown(highest, '.4g'):>7}  {shown(row['ratio'], '.2f'):>5}  {shown(row['ratio_to_batch_1'], '.2f'):>10}  "
+            f"{shown(lowest, '.4g'):>6}  {shown(highest, '.4g'):>7}  {shown(row['ratio'], '.2f'):>5}  "
+            f"{shown(row['ratio_to_batch_1'], '.2f'):>10}  "
             f"{shown(row['peak_memory_mb'], ',.0f'):>17}" + (f"  {row['failure']}" if row["failure"] else "")
         )
     return "\n".join(lines)
