@@ -10,7 +10,15 @@ import yaml
 
 from tests.conftest import ROOT, run_command
 
-PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "configs/README.md", "datasets/README.md"]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "configs/README.md",
+    "datasets/README.md",
+    "docs/training.md",
+    "docs/numbers.md",
+]
 
 
 @pytest.mark.parametrize("page", PAGES)

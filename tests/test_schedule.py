@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import img2img
 from img2img.schedule import Length, Schedule
 
 
@@ -66,3 +67,14 @@ def test_the_published_decay_is_refused_where_it_would_learn_nothing(epochs):
 def test_a_length_has_one_positive_owner(images, seconds):
     with pytest.raises(ValueError, match="one positive length"):
         Length(images=images, seconds=seconds, images_per_epoch=1)
+
+
+def test_warm_up_may_be_given_in_epochs():
+    from img2img.methods.optimization import Optimization
+    from tests.test_methods import build
+
+    module = build(img2img.Pix2Pix, optimization=Optimization(warmup_epochs=2.0, decay="constant"))
+    module.length = Length(images=1000, seconds=None, images_per_epoch=50)
+    assert module.schedule().warmup_images == 100
+    with pytest.raises(ValueError, match="expected one warm-up, got warmup_images 10 and warmup_epochs 2"):
+        Optimization(warmup_images=10, warmup_epochs=2.0)

@@ -482,3 +482,36 @@ def test_a_checkpoint_cut_short_is_replaced_by_the_one_before_it(pairs, tmp_path
         path.write_bytes(whole[:1000])
     done = run_command(*words, "--images", 6, code=1)
     assert "nor can any before it be read" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ([0.5, 0.4, 0.3, 0.25, 0.2, 0.18, 0.17, 0.16, 0.15, 0.14], "still gaining"),
+        ([0.5, 0.4, 0.3, 0.2, 0.25, 0.26, 0.27, 0.28, 0.29, 0.3], "no gain in the last 60 % of the run"),
+        ([0.5, 0.3, 0.4], ""),
+    ],
+)
+def test_advice_tells_gain_from_standstill(scores, said):
+    from img2img.training.page import advice
+
+    points = [(100.0 * (i + 1), score) for i, score in enumerate(scores)]
+    words = advice(points)
+    assert words.startswith(said)
+    if "no gain" in said:
+        assert "0.2, was after 400 images, and is 0.3 now" in words
+        assert "best.safetensors" in words
+    assert bool(words) == bool(said)
+
+
+def test_unpaired_runs_are_judged_by_r_kid_and_keep_the_best(unpaired, tmp_path):
+    run = tmp_path / "run"
+    words = ("train", "--method", "cyclegan", *TINY_CYCLEGAN, "--data", unpaired, "--out", run, "--images", 8)
+    run_command(*words, "--training.validations", 4)
+    rows = list(csv.DictReader((run / "validation.csv").read_text().splitlines()))
+    assert {"validation/rkid", "validation/rkid_a", "validation/rkid_b", "validation/cycle_a"} <= rows[0].keys()
+    means = [(float(r["validation/rkid_a"]) + float(r["validation/rkid_b"])) / 2 for r in rows]
+    assert [float(r["validation/rkid"]) for r in rows] == pytest.approx(means, rel=1e-5)
+    best = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["img2img"]["images"]
+    assert best == int(rows[means.index(min(means))]["images"])
+    assert (run / "best.safetensors").exists()

@@ -8,7 +8,7 @@ from typing import Any
 
 from img2img import report
 from img2img.data.module import ImageData
-from img2img.training.events import health_section
+from img2img.training.events import health_section, read_events
 from img2img.training.history import TRAINING, VALIDATION, read_history
 
 DECIDING = ("validation/l1", "validation/rkid")
@@ -70,6 +70,10 @@ def write_run_page(run: Path, header: Mapping[str, Any], data: ImageData) -> Non
             ]
         )
     ]
+    if words := advice(deciding(run)):
+        sections.append(report.section("how long to train", report.paragraph(words)))
+    if events := read_events(run):  # faults before pictures, a clean bill after them
+        sections.append(health_section(run))
     for direction in header["directions"]:
         source, target = direction.split(":")
         paired = len(header["directions"]) == 1
@@ -81,9 +85,8 @@ def write_run_page(run: Path, header: Mapping[str, Any], data: ImageData) -> Non
             for path in found[::step][:_MAX_PANELS_SHOWN]
         ]
         sections.append(report.section(f"{source} to {target}", *panels))
-    if words := advice(deciding(run)):
-        sections.append(report.section("how long to train", report.paragraph(words)))
-    sections.append(health_section(run))
+    if not events:
+        sections.append(health_section(run))
     losses = {k: report.smoothed(v) for k, v in read_history(run / TRAINING).items() if "/" in k}
     for player in dict.fromkeys(k.split("/")[0] for k in losses):
         lines = {k: v for k, v in losses.items() if k.startswith(f"{player}/")}
