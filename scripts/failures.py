@@ -1,22 +1,26 @@
-"""Show that the health monitor names six injected failures, each first and alone, and lets healthy trainings be.
+"""Show that the health monitor names ten injected failures, each first and alone, and lets healthy trainings be.
 
-Usage: python scripts/failures.py [--out failures] [--batches 400] [--size 64] [CASE ...]
+Usage: python scripts/failures.py [--out failures] [--batches 400] [--size 64] [--threads N] [CASE ...]
 
-Trains small networks on the bundled drawings: with a discriminator 100 times as fast as its generator, a generator
-that makes one image, a generator that copies, a batch of NaN, twenty training images, generators that hide their input
-in +-2/255 of their output; then three seeds without any of that. Prints what was said after how many batches and the
-share of the time that the monitor took, keeps one picture per verdict in ``--out``, and exits with 1 if a failure was
-not named first, brought anything but its known consequences, or a healthy training was accused.
+Trains small networks on the bundled drawings: with a discriminator that learns 100 times as fast as its generator or,
+held down by its penalty, not at all; a batch of NaN; twenty training images; generators that make one image, show
+pictures that have nothing to do with the input, copy, invert, draw a grid, or hide their input in +-2/255 of their
+output; then three seeds without any of that. Prints what was said after how many batches and the share of the time
+that the monitor took, keeps one picture per verdict in ``--out`` (rows of input, output, target; in a cycle input,
+output, way back, way back after noise; of a batch left out input and target, magenta where a value is not finite), and
+exits with 1 if a failure was not named first, brought anything but its known consequences, or a healthy training was
+accused.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
-import json
+import os
 import shutil
 import sys
 import tempfile
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -29,7 +33,9 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from img2img.data.module import ImageData
+from img2img.image import to_tensor
 from img2img.methods.base import TranslationModule
+from img2img.methods.critic import Critic
 from img2img.methods.cyclegan import CycleGAN
 from img2img.methods.optimization import Optimization
 from img2img.methods.pix2pix import Pix2Pix
@@ -39,10 +45,31 @@ from img2img.networks.generators.unet import UNetGenerator
 from img2img.schedule import Length
 from img2img.shipped import shipped
 from img2img.training import rules
-from img2img.training.events import read_events
+from img2img.training.events import PICTURES, Events, read_events
 from img2img.training.health import Health
+from img2img.training.probes import Probe
 
-_NUM_FEW, _NUM_HELD_OUT, _NUM_RECOLOURED = 20, 16, 240
+_NUM_FEW, _NUM_HELD_OUT, _NUM_RECOLOURED, _NUM_HUNG = 20, 16, 240, 24
+_ENLARGED, _HEALTHY = 2, "healthy"
+
+
+class Fixed(Generator):
+    """Does what it does whatever it is taught; the parameter is there to be optimised."""
+
+    size_multiple, smallest_side = 1, 1
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.nothing = nn.Parameter(torch.zeros(1))
+
+    def translate(self, source: Tensor) -> Tensor:
+        """Return what :meth:`make` makes."""
+        return self.make(source) + 0 * self.nothing
+
+    @abstractmethod
+    def make(self, source: Tensor) -> Tensor:
+        """Return the image to make of a source."""
 
 
 class Constant(Generator):
@@ -60,44 +87,75 @@ class Constant(Generator):
         return self.colour.tanh().expand(len(source), -1, *source.shape[-2:])
 
 
-class Copy(Generator):
+class Copy(Fixed):
     """Returns its input."""
 
-    size_multiple, smallest_side = 1, 1
+    def make(self, source: Tensor) -> Tensor:
+        """Return the source."""
+        return source
+
+
+class Negative(Fixed):
+    """Makes light of dark and dark of light."""
+
+    def make(self, source: Tensor) -> Tensor:
+        """Return the negative."""
+        return -source
+
+
+class Gallery(Fixed):
+    """Shows one of its pictures, picked by the last digits of the sum of the input's pixels."""
+
+    pictures: Tensor
+    """[N, C, H, W] in [-1, 1], of the size of the sources; to be hung."""
+
+    def make(self, source: Tensor) -> Tensor:
+        """Return pictures that have nothing to do with the sources."""
+        digits = (source.double().sum((1, 2, 3)) * 1000).long()
+        return self.pictures[digits % len(self.pictures)]
+
+
+class Uneven(Generator):
+    """Up-samples by transposed convolutions of 3 px, which their stride of 2 does not divide (Odena et al. 2016)."""
+
+    size_multiple, smallest_side = 4, 4
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.nothing = nn.Parameter(torch.zeros(1))
+        self.layers = nn.Sequential(
+            nn.Conv2d(in_channels, 16, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(16, 32, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(32, 16, 3, stride=2, padding=1, output_padding=1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(16, out_channels, 3, stride=2, padding=1, output_padding=1),
+            nn.Tanh(),
+        )
 
     def translate(self, source: Tensor) -> Tensor:
-        """Return the source; the parameter is there to be optimised."""
-        return source + 0 * self.nothing
+        """Return a translation with a grid of 2 and 4 px."""
+        return cast("Tensor", self.layers(source))
 
 
-class Hider(Generator):
+class Hider(Fixed):
     """Exchanges colour channels, hides its input in +-2 levels of its output, and finds it there on the way back.
 
     Levels of the translation are multiples of 8 plus 4, as those of the real images are (:func:`hiding`); what lies
     beside them is the hidden image. The picture alone is right, so nothing but the cycle's error can give it away.
     """
 
-    size_multiple, smallest_side = 1, 1
+    shift = 1
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.shift = 1
-        self.nothing = nn.Parameter(torch.zeros(1))
-
-    def translate(self, source: Tensor) -> Tensor:
+    def make(self, source: Tensor) -> Tensor:
         """Return the image hidden in the source if there is one, else a translation that hides the source."""
         levels = (source + 1) * 127.5
         shown = coarse(levels)
         beside = levels - shown
         hides = (beside.abs().amax((1, 2, 3)) > 0.5)[:, None, None, None]  # noqa: PLR2004 (of a level)
         carrier = shown.roll(self.shift, 1) + 2 * source
-        return torch.where(hides, (beside / 2).clamp(-1, 1), carrier / 127.5 - 1) + 0 * self.nothing
+        return torch.where(hides, (beside / 2).clamp(-1, 1), carrier / 127.5 - 1)
 
 
 def coarse(levels: Tensor) -> Tensor:
@@ -106,7 +164,7 @@ def coarse(levels: Tensor) -> Tensor:
 
 
 class SpoilBatch(Callback):
-    """Fills the source of one batch with NaN."""
+    """Fills one source of one batch with NaN."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -116,7 +174,7 @@ class SpoilBatch(Callback):
         del trainer, batch_idx
         assert isinstance(pl_module, TranslationModule)
         if pl_module.batches == self.number:
-            batch.a.fill_(torch.nan)
+            batch.a[1].fill_(torch.nan)
 
 
 class Case(NamedTuple):
@@ -147,6 +205,7 @@ def pairs(
     size: int,
     generator: Callable[..., Generator] | None = None,
     learning_rate: float = 5e-4,
+    critic: Critic = Critic(),  # noqa: B008 (frozen)
 ) -> tuple[Any, ImageData]:
     """Return a small pix2pix on the bundled drawings."""
     torch.manual_seed(seed)
@@ -157,6 +216,7 @@ def pairs(
         generator=generator or unet,
         discriminator=functools.partial(PatchDiscriminator, num_layers=2, base_channels=16),
         adversarial="lsgan",
+        critic=critic,
         optimization=Optimization(learning_rate=learning_rate, beta2=0.99, decay_from=0.3),
         seed=seed,
     )
@@ -170,6 +230,15 @@ def fast_discriminator(seed: int, folder: Path, size: int) -> tuple[Any, ImageDa
     """
     module, data = pairs(seed, folder, size, learning_rate=2e-5)
     module.rates["discriminator"] = 100.0
+    return module, data
+
+
+def gallery(seed: int, folder: Path, size: int) -> tuple[Any, ImageData]:
+    """Return pairs with a generator that shows drawings, but not the one that was asked for."""
+    files = sorted((shipped("datasets", "line2flat") / "train" / "flat").iterdir())[:: 240 // _NUM_HUNG][:_NUM_HUNG]
+    hung = [np.asarray(Image.open(file).convert("RGB").resize((size, size))) for file in files]
+    module, data = pairs(seed, folder, size, Gallery)
+    module.generator.pictures = torch.stack([to_tensor(pixels) for pixels in hung])
     return module, data
 
 
@@ -206,7 +275,11 @@ def hiding(seed: int, folder: Path, size: int) -> tuple[Any, ImageData]:
 
 CASES = {
     "discriminator x100": Case(rules.SATURATED, fast_discriminator),
+    "penalty x1000": Case(rules.DEAD, functools.partial(pairs, critic=Critic(r1_gamma=1000.0))),
     "one image": Case(rules.COLLAPSED, functools.partial(pairs, generator=Constant)),
+    "gallery": Case(rules.IGNORES, gallery),
+    "negative": Case(rules.INVERTED, functools.partial(pairs, generator=Negative)),
+    "uneven kernel": Case(rules.CHECKERBOARD, functools.partial(pairs, generator=Uneven)),
     "copy": Case(rules.COPY, functools.partial(pairs, generator=Copy)),
     "NaN batch": Case(rules.NON_FINITE, pairs, (SpoilBatch(30),)),
     "20 images": Case(rules.OVERFITTING, few_images),
@@ -239,6 +312,10 @@ def run_case(
         use_distributed_sampler=False,
     )
     trainer.fit(module, datamodule=data)
+    if not case.expected:
+        probe = Probe(data, paired=module.paired)
+        probe.look(module, data.batch_size)
+        Events(run, module.batches).picture(_HEALTHY, module.batches, next(iter(probe.picture.values())))
     return read_events(run), health.share(module)
 
 
@@ -254,40 +331,53 @@ def faults_of(case: Case, events: list[dict[str, Any]]) -> str:
     return f"also said {', '.join(beyond)}" if beyond else ""
 
 
+def keep_picture(run: Path, name: str, path: Path) -> None:
+    """Keep the first picture of a verdict, twice as large so that single pixels can be seen."""
+    with Image.open(min((run / PICTURES).glob(f"* {name}.png"))) as picture:
+        width, height = picture.size
+        large = picture.resize((_ENLARGED * width, _ENLARGED * height), Image.Resampling.NEAREST)
+    large.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def row_of(name: str, events: list[dict[str, Any]], share: float, problem: str) -> str:
+    """Return what was said of a case in a line."""
+    said = ", ".join(f"{e['name']} ({e['level']}) at {e['batches']}" for e in events if e["level"] != "again")
+    row = f"{'FAIL' if problem else 'ok':5}{name:22}{share:6.1%}  {said or 'nothing said'}"
+    return f"{row}\n{'':5}{problem}" if problem else row
+
+
 def main() -> int:
-    """Run the cases, print a row each, keep the pictures."""
+    """Run the cases, keep the pictures, print a table."""
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("cases", nargs="*", metavar="CASE")
     words.add_argument("--out", type=Path, default=Path("failures"))
+    words.add_argument("--runs", type=Path, help="keep the run folders here")
     words.add_argument("--batches", type=int, default=400)
     words.add_argument("--size", type=int, default=64)
+    words.add_argument("--threads", type=int, default=os.cpu_count(), help="all by default")
     given = words.parse_args()
     if unknown := sorted(set(given.cases) - set(CASES)):
         words.error(f"{', '.join(unknown)}: expected {', '.join(CASES)}")
+    torch.set_num_threads(given.threads)
     given.out.mkdir(parents=True, exist_ok=True)
-    wrong = 0
-    for name in given.cases or CASES:
-        case = CASES[name]
-        with tempfile.TemporaryDirectory() as folder:
-            run = Path(folder)
+    rows, wrong = [], 0
+    with tempfile.TemporaryDirectory() as folder:
+        for name in given.cases or CASES:
+            case, run = CASES[name], (given.runs or Path(folder)) / name
             events, share = run_case(case, run, batches=given.batches, size=given.size)
             problem = faults_of(case, events)
             wrong += bool(problem)
-            said = ", ".join(f"{e['name']} ({e['level']}) at {e['batches']}" for e in events if e["level"] != "again")
-            print(
-                f"{'FAIL' if problem else 'ok':5}{name:22}{said or 'nothing said'}; {share:.1%} of the time", flush=True
+            rows.append(row_of(name, events, share, problem))
+            print(rows[-1], flush=True)
+            if not problem:
+                shown = case.expected or _HEALTHY
+                keep_picture(run, shown, given.out / f"{shown.replace(' ', '-')}.png")
+        if not given.cases:
+            _, share = run_case(
+                Case("", pairs), Path(folder) / "cost", batches=given.batches, size=given.size, max_share=0.015
             )
-            if problem:
-                print(f"     {problem}", flush=True)
-            for event in events:
-                if event.get("picture"):
-                    shutil.copy(run / event["picture"], given.out / f"{name} - {event['name']}.png")
-            shutil.copy(run / "health.csv", given.out / f"{name}.csv")
-            (given.out / f"{name}.json").write_text(json.dumps(events, indent=1), encoding="utf-8")
-    if not given.cases:
-        with tempfile.TemporaryDirectory() as folder:
-            _, share = run_case(Case("", pairs), Path(folder), batches=given.batches, size=given.size, max_share=0.015)
-        print(f"cost: {share:.2%} of the time in a training with the monitor as it is by default", flush=True)
+            rows.append(f"cost of the monitor as it is by default: {share:.2%} of the time")
+    print("", f"{'':5}{'case':22}{'time':>6}  said at batch", *rows, sep="\n", flush=True)
     return 1 if wrong else 0
 
 

@@ -14,12 +14,13 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
 
+from img2img.batch import Batch
 from img2img.data.module import ImageData
 from img2img.methods.base import TranslationModule
 from img2img.metrics.logits import Window
 from img2img.training.events import Events
 from img2img.training.guard import Action, Guard, GuardMode, perform, stopped
-from img2img.training.probes import PROBED, Picture, Probe, decision_threshold
+from img2img.training.probes import PROBED, Picture, Probe, decision_threshold, picture_of_batch
 from img2img.training.rules import NON_FINITE, RULES, Check
 from img2img.training.verdicts import Judge, Verdict
 
@@ -95,7 +96,7 @@ class Health(Callback):
         began = time.perf_counter()
         actions: list[Action] = []
         if trainer.is_global_zero:
-            actions = self._watch(trainer, pl_module, len(batch.a))
+            actions = self._watch(trainer, pl_module, batch)
         if pl_module.batches % WINDOW_BATCHES == 0 and trainer.world_size > 1 and self.mode == "act":
             actions = trainer.strategy.broadcast(actions)
         self.seconds += time.perf_counter() - began
@@ -103,9 +104,9 @@ class Health(Callback):
             for action in actions:
                 self._act(action, trainer, pl_module)
 
-    def _watch(self, trainer: Trainer, module: TranslationModule, batch_size: int) -> list[Action]:
+    def _watch(self, trainer: Trainer, module: TranslationModule, batch: Batch) -> list[Action]:
         if module.skipped is not None and not module.skipped.overflow:  # which fp16 is there to find
-            self._note_skip(trainer, module)
+            self._note_skip(trainer, module, batch)
         elif module.skipped is None:
             self._window.add(module.observed, module.gradient_norms)
         if module.batches % WINDOW_BATCHES:
@@ -121,9 +122,9 @@ class Health(Callback):
             return []
         self._next = (math.floor(progress * _CHECKS + 1e-9) + 1) / _CHECKS
         self._checked_at = module.batches
-        return self._check(trainer, module, progress, batch_size)
+        return self._check(trainer, module, progress, len(batch.a))
 
-    def _note_skip(self, trainer: Trainer, module: TranslationModule) -> None:
+    def _note_skip(self, trainer: Trainer, module: TranslationModule, batch: Batch) -> None:
         """Say at once that a batch was left out, and write down which."""
         assert module.skipped is not None
         assert module.length is not None
@@ -133,7 +134,7 @@ class Health(Callback):
         progress = module.length.progress(module.images, module.seconds)
         check = Check(module.batches, module.images, progress, {f"skipped/{player}": 1.0}, names)
         new = self.judge.look(check)
-        self._tell(trainer, new)
+        self._tell(trainer, new, picture_of_batch(batch, paired=module.paired) if new else None)
         if not new and self._skips_written < _MOST_SKIPPED_WRITTEN:
             self._events.add(NON_FINITE, "again", *check[:2], subject=player, seen=", ".join(names))
         self._skips_written += 1
@@ -187,9 +188,9 @@ class Health(Callback):
         self._windows, self._skipped = [], dict.fromkeys(self._skipped, 0)
         return signals
 
-    def _tell(self, trainer: Trainer, verdicts: list[Verdict]) -> None:
+    def _tell(self, trainer: Trainer, verdicts: list[Verdict], picture: Picture | None = None) -> None:
         for verdict in verdicts:
-            shown = self._picture_of(verdict)
+            shown = picture or self._picture_of(verdict)
             path = self._events.picture(verdict.name, verdict.batches, shown) if shown else ""
             self._events.add(
                 verdict.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
+from img2img.batch import Batch
 from img2img.data.datasets import FixedDataset, collate
 from img2img.data.folder import Split
 from img2img.data.module import ImageData
@@ -32,7 +33,7 @@ _MAX_VALUES = 16_000_000
 """Values of one domain's probe images; larger images mean fewer of them, but never fewer than 8."""
 
 _FEWEST_TO_COMPARE, _FEWEST_TO_SCORE, _FEWEST = 4, 2, 8
-_SHOWN = 4
+_SHOWN, _MAGENTA = 4, (255, 0, 255)
 _LEAST_DIVERSITY = 0.01
 _SEED = 20_171
 _OTHER: dict[Direction, Direction] = {"ab": "ba", "ba": "ab"}
@@ -49,12 +50,37 @@ class Picture(NamedTuple):
     """What a person is shown beside a verdict.
 
     Attributes:
-        columns: what the three columns are.
+        columns: what the columns are.
         rows: per image the pixels of each column.
     """
 
-    columns: tuple[str, str, str]
+    columns: tuple[str, ...]
     rows: list[list[Pixels]]
+
+
+def picture_of(images: Mapping[str, Tensor]) -> Picture:
+    """Return the first images, a column for each entry; magenta where a value is not finite.
+
+    Args:
+        images: float [N, C, H, W] in [-1, 1] by what they are.
+    """
+    return Picture(
+        tuple(images),
+        [[_shown(image) for image in row] for row in zip(*(found[:_SHOWN] for found in images.values()), strict=True)],
+    )
+
+
+def picture_of_batch(batch: Batch, *, paired: bool) -> Picture:
+    """Return images of a batch that was left out; those with values that are not finite come first."""
+    broken = ~(torch.isfinite(batch.a).flatten(1).all(1) & torch.isfinite(batch.b).flatten(1).all(1))
+    order = broken.int().argsort(descending=True, stable=True)[:_SHOWN]
+    return picture_of({"input": batch.a[order], "target" if paired else "other domain": batch.b[order]})
+
+
+def _shown(image: Tensor) -> Pixels:
+    pixels = to_pixels(image.nan_to_num().expand(max(3, len(image)), -1, -1))
+    pixels[~torch.isfinite(image).all(0).cpu().numpy()] = _MAGENTA
+    return pixels
 
 
 def decision_threshold(module: TranslationModule) -> float | None:
@@ -119,12 +145,12 @@ class Probe:
                 inputs, targets = held_out if direction == "ab" else held_out[::-1]
                 outputs = _through(network, inputs, batch_size)
                 found = images_of(inputs, outputs, targets, paired=self.paired)
-                third, label = targets, "target" if self.paired else "other domain"
+                shown = {"input": inputs, "output": outputs, "target" if self.paired else "other domain": targets}
                 back = networks.get(_OTHER[direction])
                 if back is not None and not self.paired:
-                    cycle, third = self._cycle(back, inputs, outputs, batch_size)
+                    cycle, (clean, noisy) = self._cycle(back, inputs, outputs, batch_size)
                     found |= cycle
-                    label = "back, after noise of 3/255"
+                    shown = {"input": inputs, "output": outputs, "way back": clean, "way back after noise": noisy}
                 learnt = training if direction == "ab" else Pair(*training[::-1])
                 if self.paired:
                     found |= self._fit(network, inputs, outputs, targets, learnt, batch_size)
@@ -134,19 +160,15 @@ class Probe:
                     found["told_apart"] = told
                     signals |= {f"{key}/{judge[0]}": value for key, value in known.items()}
                 signals |= {f"{key}/{name}": value for key, value in found.items()}
-                rows = [
-                    [to_pixels(image) for image in row] for row in zip(inputs[:_SHOWN], outputs, third, strict=False)
-                ]
-                self.picture[name] = Picture(("input", "output", label), rows)
+                self.picture[name] = picture_of(shown)
         return _read(signals, device)
 
     def _cycle(
         self, back: Generator, inputs: Tensor, outputs: Tensor, batch_size: int
-    ) -> tuple[dict[str, Tensor | float | None], Tensor]:
+    ) -> tuple[dict[str, Tensor | float | None], tuple[Tensor, Tensor]]:
         noise = torch.randn(outputs.shape, generator=torch.Generator().manual_seed(_SEED)).to(outputs.device)
-        clean = health.distance(_through(back, outputs, batch_size), inputs)
-        returned = _through(back, health.disturbed(outputs, noise), batch_size)
-        noisy = health.distance(returned, inputs)
+        returned = _through(back, outputs, batch_size), _through(back, health.disturbed(outputs, noise), batch_size)
+        clean, noisy = (health.distance(one, inputs) for one in returned)
         return {"cycle": clean, "cycle_noisy": noisy, "hidden": health.hidden_signal(clean, noisy)}, returned
 
     def _fit(

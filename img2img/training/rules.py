@@ -167,8 +167,9 @@ def _saturated(v: View) -> str:
 
 
 def _dead(v: View) -> str:
-    gap, deviation = v("gap"), v("deviation")
-    if abs(gap) < 0.05 and deviation < 0.1 and not v("alive") > 0.05:  # noqa: PLR2004
+    gap, deviation, alive = v("gap"), v("deviation"), v("alive")
+    blind = deviation < 0.1 if math.isnan(alive) else alive < 0.05  # noqa: PLR2004 (as scattered as chance has made it)
+    if abs(gap) < 0.05 and blind:  # noqa: PLR2004
         return f"reals and fakes get the same score ({gap:+.3f} deviations apart, deviation {deviation:.3f})"
     return ""
 
@@ -239,6 +240,7 @@ RULES = (
         "check that targets are not negatives; start again with another --seed",
         "start again with another --seed and --model.identity_weight 10",
         from_progress=0.1,
+        consequences=frozenset({SATURATED}),
     ),
     Rule(
         HIDDEN,
@@ -288,6 +290,7 @@ RULES = (
         "strided up-sampling shows",
         "--model.generator.upsample resize",
         from_progress=0.25,
+        consequences=frozenset({SATURATED}),
     ),
     Rule(
         SPIKES,
