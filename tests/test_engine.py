@@ -326,6 +326,23 @@ def test_an_error_in_a_batch_saves_what_came_before_and_the_run_goes_on_exactly(
     assert rows[0] == rows[1]
 
 
+@pytest.mark.parametrize("stops", [(10, 13), (10, 20, 21), (9, 10, 11, 12)])
+def test_any_stops_at_and_around_the_end_of_an_epoch_change_nothing(pairs, tmp_path, stops):
+    """Ten images an epoch; found by killing: a second stop in an epoch that began with a resume lost its position."""
+    more = ("--model.optimization.decay=constant",)
+    for images in (*stops, 24):
+        train(
+            resolve(words_for(pairs, None, *more, f"--training.images={images}")),
+            tmp_path / "parts",
+            Console(quiet=True),
+        )
+    train(resolve(words_for(pairs, None, *more, "--training.images=24")), tmp_path / "whole", Console(quiet=True))
+    whole, parts = last(tmp_path / "whole"), last(tmp_path / "parts")
+    assert whole["loops"]["fit_loop"]["state_dict"] == parts["loops"]["fit_loop"]["state_dict"]
+    for name, tensor in whole["state_dict"].items():
+        assert torch.equal(tensor, parts["state_dict"][name]), name
+
+
 def test_out_of_memory_says_how_to_need_less(pairs, tmp_path, monkeypatch):
     def fail(self, *words):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")

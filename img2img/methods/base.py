@@ -18,7 +18,7 @@ from img2img.configured import Configured, describe
 from img2img.errors import RunError
 from img2img.methods import ranks
 from img2img.methods.average import Average
-from img2img.methods.lightning import length_of, one_scaler_each, take_over_reduction
+from img2img.methods.lightning import length_of, mend_progress, one_scaler_each, take_over_reduction
 from img2img.methods.optimization import Optimization
 from img2img.methods.parts import Parts, get_random, set_random
 from img2img.methods.pool import ImagePool
@@ -278,8 +278,7 @@ class TranslationModule(Configured, LightningModule, ABC):
             ValueError: if decay and length do not go together.
         """
         o, length = self.optimization, self._length()
-        warmup = o.warmup_images or round(o.warmup_epochs * length.images_per_epoch)
-        return Schedule(length, o.decay, o.decay_from, warmup)
+        return Schedule(length, o.decay, o.decay_from, o.warmup(length.images_per_epoch))
 
     def _length(self) -> Length:
         """Return the one length: set by the command, or read from a plain Trainer's limits."""
@@ -349,6 +348,7 @@ class TranslationModule(Configured, LightningModule, ABC):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the configuration, the clock, the averages, and each process's random state and pools."""
+        mend_progress(checkpoint)
         checkpoint[CHECKPOINT_KEY] = {
             "format": CHECKPOINT_FORMAT,
             "configuration": describe(self),

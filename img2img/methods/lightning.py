@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
@@ -69,3 +70,17 @@ def take_over_reduction(trainer: Trainer) -> bool:
         return False
     model.require_backward_grad_sync = False
     return True
+
+
+def mend_progress(checkpoint: dict[str, Any]) -> None:
+    """Make Lightning's count of epochs say what is so in a checkpoint that is made within an epoch.
+
+    A training that goes on from the last batch of an epoch begins the next one without counting it as begun. A second
+    checkpoint in that epoch would then be taken for one made between two epochs, and its position be lost.
+    """
+    loops = checkpoint.get("loops", {}).get("fit_loop", {})
+    batches = loops.get("epoch_loop.batch_progress", {}).get("current", {})
+    if batches.get("ready", 0) == batches.get("completed", 0):
+        return  # made between two batches by somebody else
+    for count in loops["epoch_progress"].values():
+        count |= {"ready": count["completed"] + 1, "started": count["completed"] + 1, "processed": count["completed"]}

@@ -82,3 +82,7 @@ class Optimization:
         if self.discriminator_learning_rate is None or not all(isinstance(n, Discriminator) for n in networks):
             return self.learning_rate
         return self.discriminator_learning_rate
+
+    def warmup(self, images_per_epoch: int) -> int:
+        """Return the images over which the learning rate rises."""
+        return self.warmup_images or round(self.warmup_epochs * images_per_epoch)
