@@ -10,6 +10,7 @@ from rich.console import Console
 
 from img2img.data.module import ImageData
 from img2img.methods.base import TranslationModule
+from img2img.methods.turns import Player
 from img2img.networks.layers.norm import Norm2d
 from img2img.training.config import Training
 from img2img.training.processes import World
@@ -90,8 +91,15 @@ def say(
         shared = any(isinstance(m, Norm2d) and m.kind == "batch-running" for m in module.modules())
         norms = "batch norm shares its statistics among them" if shared else "norms are per image, as on one"
         backend = "nccl" if device.type == "cuda" else "gloo"
+        sent = ", ".join(f"{player.name} {_megabytes(player):.1f} MB" for player in module.players())
         console.print(
-            f"processes: started by {world.launcher}, gradients over {backend}; {norms}",
+            f"processes: started by {world.launcher}, gradients over {backend} (each step: {sent}); {norms}",
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _megabytes(player: Player) -> float:
+    """Return what a player's turn hands to the all-reduce: its gradients, once (a test holds this)."""
+    parameters = [parameter for network in player.networks for parameter in network.parameters()]
+    return sum(parameter.numel() * parameter.element_size() for parameter in parameters) / 1e6
