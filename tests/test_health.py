@@ -19,6 +19,7 @@ from rich.console import Console
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import img2img
+from img2img.batch import Batch
 from img2img.errors import ConfigError
 from img2img.methods.base import Skipped
 from img2img.metrics import health as measure
@@ -27,7 +28,7 @@ from img2img.schedule import Length
 from img2img.training import rules
 from img2img.training.events import EVENTS, Events, health_section, read_events
 from img2img.training.health import Health
-from img2img.training.probes import Probe, decision_threshold, images_of
+from img2img.training.probes import Probe, decision_threshold, images_of, picture_of_batch
 from img2img.training.rules import RULES, Check
 from img2img.training.verdicts import Judge
 from tests.conftest import ROOT
@@ -310,6 +311,23 @@ def test_an_echo_waits_for_a_cause_that_is_slower():
     assert said[1].follows == rules.COPY
 
 
+@pytest.mark.parametrize(
+    ("alive", "deviation", "said"), [(0.01, 0.3, True), (3.0, 0.01, False), (math.nan, 0.3, False)]
+)
+def test_a_discriminator_that_knows_spoilt_images_is_not_dead_and_one_that_does_not_is_however_its_scores_scatter(
+    alive, deviation, said
+):
+    seen = {"gap/discriminator": 0.01, "alive/discriminator": alive, "deviation/discriminator": deviation}
+    judge = Judge(paired=True)
+    found = [v.name for n in range(4) for v in judge.look(check(n, HEALTHY | seen))]
+    assert found == [rules.DEAD] * said
+
+
+def test_every_verdict_that_images_can_show_has_an_injected_case():
+    injected = {case.expected for case in failures().CASES.values()}
+    assert injected == {rule.name for rule in RULES} - {rules.SPIKES} | {""}
+
+
 def test_consequences_and_names_are_those_of_rules():
     names = {rule.name for rule in RULES}
     assert all(rule.consequences <= names - {rule.name} for rule in RULES)
@@ -357,7 +375,18 @@ def failures():
     return module
 
 
-@pytest.mark.parametrize(("name", "batches"), [("one image", 100), ("copy", 125), ("hidden signal", 125)])
+SHORT = {
+    "one image": 100,
+    "copy": 125,
+    "hidden signal": 125,
+    "penalty": 125,
+    "gallery": 125,
+    "negative": 125,
+    "uneven kernel": 125,
+}
+
+
+@pytest.mark.parametrize(("name", "batches"), SHORT.items(), ids=SHORT)
 def test_an_injected_failure_is_named_first_and_alone(name, batches, tmp_path):
     case = failures().CASES[name]
     events, _ = failures().run_case(case, tmp_path, batches=batches, size=32)
@@ -454,6 +483,8 @@ def test_a_skipped_batch_is_said_once_at_once_with_its_files(pairs, tmp_path):
     events = read_events(tmp_path)
     assert [(event["batches"], event["level"]) for event in events] == [(3, "warning"), (5, "again")]
     assert "line/5.png" in events[1]["seen"]
+    assert events[0]["columns"] == ["input", "target"]
+    assert (tmp_path / events[0]["picture"]).is_file()
     again = Health(tmp_path, data, "warn", Console(file=said, width=400))
     again.load_state_dict(monitor.state_dict())
     fit(small(img2img.Pix2Pix), data, Skip(7), again, batches=10)
@@ -468,6 +499,17 @@ def test_logits_that_are_not_finite_are_said_even_where_nothing_was_skipped(pair
     data = data_of(pairs)
     fit(small(img2img.Pix2Pix), data, Spoil(), Health(tmp_path, data, "warn", Console(quiet=True)), batches=26)
     assert [event["name"] for event in read_events(tmp_path)] == [rules.NON_FINITE]
+
+
+def test_the_picture_of_a_batch_shows_first_what_is_broken_in_it():
+    images = blobs(count=6)
+    images[5, 0, 3, 4] = math.nan
+    picture = picture_of_batch(Batch(images, blobs(channels=1)[:6], [""] * 6, [""] * 6, []), paired=True)
+    first, target = picture.rows[0]
+    assert first[3, 4].tolist() == [255, 0, 255]
+    assert (first != picture.rows[1][0]).any()
+    assert target.shape == first.shape == (64, 64, 3)
+    assert len(picture.rows) == 4
 
 
 # Records
