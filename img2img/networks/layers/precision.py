@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor, nn
 
@@ -16,10 +18,13 @@ def in_float32(layer: nn.Module, features: Tensor) -> Tensor:
         layer: with at least one parameter.
         features: what it takes, of any floating-point type.
     """
-    wide = features.to(next(layer.parameters()).dtype)
-    device = features.device.type
+    with no_autocast(features.device.type):
+        return layer(features.to(next(layer.parameters()).dtype))  # type: ignore[no-any-return]
+
+
+def no_autocast(device: str) -> AbstractContextManager[object]:
+    """Return the context in which tensors of that kind of device keep their precision."""
     # only inside autocast: a region of its own would end up in every exported graph, and the meta device has none
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
-        with torch.autocast(device, enabled=False):
-            return layer(wide)  # type: ignore[no-any-return]
-    return layer(wide)  # type: ignore[no-any-return]
+        return torch.autocast(device, enabled=False)
+    return nullcontext()

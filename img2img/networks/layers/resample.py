@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from img2img.networks.layers.precision import no_autocast
 from img2img.networks.layers.residual import PaddingName
 
 UpsampleName = Literal["transposed", "resize", "bilinear"]
@@ -35,7 +37,9 @@ def upsample2x(
         return nn.ConvTranspose2d(
             in_channels, out_channels, kernel_size, stride=2, padding=1, output_padding=4 - kernel_size, bias=bias
         )
-    grow = nn.Upsample(scale_factor=2, mode="nearest" if kind == "resize" else "bilinear")
+    if kind == "resize":
+        return ResizeConv(in_channels, out_channels, bias=bias)
+    grow = nn.Upsample(scale_factor=2, mode="bilinear")
     return nn.Sequential(grow, nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias))
 
 
@@ -63,6 +67,28 @@ def downsample2x(
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, 3, padding=1, padding_mode=padding, bias=bias), BlurHalf()
     )
+
+
+class ResizeConv(nn.Sequential):
+    """Nearest neighbour x2, then a 3x3 convolution of stride 1, computed as one transposed convolution.
+
+    Each input pixel stands for a 2x2 block, so the two are a transposed 4x4 convolution of stride 2 whose kernel is
+    the 3x3 one summed over 2x2 boxes: the same numbers with 4 products for 9, and no enlarged features to store. That
+    kernel is not free, so this cannot make a checkerboard either; weights and gradients are those of the 3x3 one.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, bias: bool) -> None:
+        # the layers that it stands for, so that weights have the names of the same two in sequence
+        super().__init__(nn.Upsample(scale_factor=2), nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map [B, in, H, W] to [B, out, 2H, 2W]."""
+        convolution = self[1]
+        # the taps that a pixel of a block's border sees, [4, 3]; made here: a buffer would be lost on the meta device
+        band = convolution.weight.new_ones(4, 3).tril().triu(-1).flip(0)
+        with no_autocast(features.device.type):  # sums of weights, not of weights rounded to 8 bits
+            kernel = (convolution.weight.flatten(2) @ torch.kron(band, band).T).unflatten(2, (4, 4)).transpose(0, 1)
+        return F.conv_transpose2d(features, kernel, convolution.bias, stride=2, padding=1)
 
 
 class BlurHalf(nn.Module):
