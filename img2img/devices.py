@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
 from typing import Literal
 
 import torch
@@ -54,3 +56,18 @@ def _cpu_multiplies_bf16() -> bool:
         torch.cpu, "get_capabilities", dict
     )()  # torch 2.11 cannot tell yet: fp32 there
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+_GLIBC_TRIM_THRESHOLD, _GLIBC_MMAP_MAX = -1, -4  # of malloc.h
+
+
+def keep_freed_memory() -> bool:
+    """Let this process keep the memory that it frees; return whether the system's allocator could be told.
+
+    glibc gives large blocks back as soon as they are free, so on the CPU every activation of every step is fetched from
+    the system and zeroed anew: 7 % of a step of pix2pix at 256 px. The process stays at its highest use instead.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    system = ctypes.CDLL(None)
+    return bool(system.mallopt(_GLIBC_MMAP_MAX, 0) and system.mallopt(_GLIBC_TRIM_THRESHOLD, -1))

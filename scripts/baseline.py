@@ -3,11 +3,11 @@
 Usage: python scripts/baseline.py pix2pix DATA [--domains photo label --to photo] [--size 256] [--steps 20] [--json]
 
 Plain on purpose, and it stays so: eager fp32 in NCHW, batch 1, one process, Pillow in the main process (resize to
-286/256 of the size, bicubic; random crop; mirror), ``torch.optim.Adam`` as torch makes it, no average of the weights,
-losses read once in a hundred steps. Networks are those of ``configs/METHOD-faithful.yaml``; the order of the steps is
-that of the PyTorch ports (pix2pix: discriminator, then generator; CycleGAN: six translations, both generators, then
-both discriminators on fakes from a pool of 50). On a GPU cudnn may search for its fastest kernels, as the ports let it.
-Prints images/s (median over rounds, after a warm-up) and peak memory.
+286/256 of the size, bicubic; random crop; mirror), ``torch.optim.Adam`` and convolutions as torch makes them, no
+average of the weights, losses read once in a hundred steps. Networks are those of ``configs/METHOD-faithful.yaml``;
+the order of the steps is that of the PyTorch ports (pix2pix: discriminator, then generator; CycleGAN: six translations,
+both generators, then both discriminators on fakes from a pool of 50). On a GPU cudnn may search for its fastest
+kernels, as the ports let it. Prints images/s (median over rounds, after a warm-up) and peak memory.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from torchvision.transforms import functional as pil
 from img2img import CycleGAN, Img2ImgError, Pix2Pix, TranslationModule
 from img2img.data.folder import Source, Split, find_layout
 from img2img.methods.pool import ImagePool
+from img2img.networks.layers.convolutions import StridedConv2d, TransposedConv2d
 from img2img.shipped import recipe_file
 from img2img.training.bench import peak_memory_mb, wait_for
 from img2img.training.config import resolve
@@ -216,7 +217,11 @@ class Speed(NamedTuple):
 
 def networks(method: str, words: Sequence[str] = ()) -> TranslationModule:
     """Build the published networks of a method, changed by words such as ``--model.generator.base_channels=8``."""
-    return resolve(["-c", str(recipe_file(method, "faithful")), "--data.root=.", *words]).build()[0]
+    module = resolve(["-c", str(recipe_file(method, "faithful")), "--data.root=.", *words]).build()[0]
+    for layer in module.modules():
+        if isinstance(layer, StridedConv2d | TransposedConv2d):
+            layer.as_matrix = False
+    return module
 
 
 def measure(

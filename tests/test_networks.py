@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn import functional as F
 from torch.nn.utils.parametrize import is_parametrized
 
 from img2img.configured import describe, factory
@@ -19,6 +20,7 @@ from img2img.networks.discriminators.patch import PatchDiscriminator
 from img2img.networks.discriminators.pixel import PixelDiscriminator
 from img2img.networks.generators.resnet import ResNetGenerator
 from img2img.networks.generators.unet import UNetGenerator
+from img2img.networks.layers.convolutions import StridedConv2d, TransposedConv2d
 from img2img.networks.layers.init import initialise
 from img2img.networks.layers.mirror import mirror_to
 from img2img.networks.layers.norm import Norm2d, NormName
@@ -267,6 +269,49 @@ def test_resize_convolution_is_nearest_then_convolution(size, bias):
     found = torch.autograd.grad((quick(image) * weight).sum(), [image, *quick.parameters()])
     expected = torch.autograd.grad((plain(image) * weight).sum(), [image, *plain.parameters()])
     torch.testing.assert_close(found, expected)
+
+
+@given(
+    kernel=st.integers(3, 4),
+    size=st.tuples(st.integers(2, 5), st.integers(2, 5)),
+    batch=st.integers(1, 3),
+    bias=st.booleans(),
+)
+def test_a_convolution_as_a_matrix_product_is_the_convolution(kernel, size, batch, bias):
+    """Values and every gradient; that both ways were taken shows in the names of what autograd recorded."""
+    torch.manual_seed(0)
+    image = torch.randn(batch, 64, *size, dtype=torch.float64, requires_grad=True)
+    grow = {"stride": 2, "padding": 1, "output_padding": 4 - kernel}
+    for layer, plain in (
+        (StridedConv2d(64, 64, kernel, 2, 1, bias=bias), F.conv2d),
+        (TransposedConv2d(64, 64, kernel, bias=bias, **grow), F.conv_transpose2d),
+    ):
+        layer.double()
+        options = grow if plain is F.conv_transpose2d else {"stride": 2, "padding": 1}
+        found, expected = layer(image), plain(image, layer.weight, layer.bias, **options)
+        few = layer.weight.numel() >= 8 * image.numel()
+        assert ("Convolution" not in found.grad_fn.name()) == few
+        torch.testing.assert_close(found, expected)
+        weight = torch.randn_like(expected)
+        of = [image, *layer.parameters()]
+        torch.testing.assert_close(
+            torch.autograd.grad((found * weight).sum(), of), torch.autograd.grad((expected * weight).sum(), of)
+        )
+        layer.as_matrix = False
+        assert torch.equal(layer(image), expected)
+
+
+@pytest.mark.parametrize("upsample", get_args(UpsampleName))
+def test_an_exported_generator_keeps_its_convolutions(upsample):
+    network = UNetGenerator(
+        3, 3, depth=5, base_channels=16, dropout=0.0, upsample=upsample, norm="batch-running"
+    ).eval()
+    image = torch.rand(1, 3, 32, 32)
+    graph = torch.export.export(network, (image,))
+    called = {str(node.target) for node in graph.graph.nodes if node.op == "call_function"}
+    assert not any("im2col" in name or "col2im" in name for name in called)
+    with torch.no_grad():
+        torch.testing.assert_close(graph.module()(image), network(image), atol=1e-5, rtol=1e-4)
 
 
 def test_normal_init_has_the_published_spread():

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from img2img.networks.layers.convolutions import StridedConv2d, TransposedConv2d, transposed
 from img2img.networks.layers.precision import no_autocast
 from img2img.networks.layers.residual import PaddingName
 
@@ -34,7 +35,7 @@ def upsample2x(
         bias: whether the convolution has one.
     """
     if kind == "transposed":
-        return nn.ConvTranspose2d(
+        return TransposedConv2d(
             in_channels, out_channels, kernel_size, stride=2, padding=1, output_padding=4 - kernel_size, bias=bias
         )
     if kind == "resize":
@@ -63,7 +64,9 @@ def downsample2x(
         bias: whether the convolution has one.
     """
     if kind == "strided":
-        return nn.Conv2d(in_channels, out_channels, kernel_size, stride=2, padding=1, padding_mode=padding, bias=bias)
+        return StridedConv2d(
+            in_channels, out_channels, kernel_size, stride=2, padding=1, padding_mode=padding, bias=bias
+        )
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, 3, padding=1, padding_mode=padding, bias=bias), BlurHalf()
     )
@@ -84,11 +87,13 @@ class ResizeConv(nn.Sequential):
     def forward(self, features: Tensor) -> Tensor:
         """Map [B, in, H, W] to [B, out, 2H, 2W]."""
         convolution = self[1]
+        assert isinstance(convolution, nn.Conv2d)
         # the taps that a pixel of a block's border sees, [4, 3]; made here: a buffer would be lost on the meta device
         band = convolution.weight.new_ones(4, 3).tril().triu(-1).flip(0)
         with no_autocast(features.device.type):  # sums of weights, not of weights rounded to 8 bits
-            kernel = (convolution.weight.flatten(2) @ torch.kron(band, band).T).unflatten(2, (4, 4)).transpose(0, 1)
-        return F.conv_transpose2d(features, kernel, convolution.bias, stride=2, padding=1)
+            kernel = (convolution.weight.flatten(2) @ torch.kron(band, band).T).transpose(0, 1)
+        kernel = kernel.reshape(*kernel.shape[:2], 4, 4)
+        return transposed(features, kernel, convolution.bias, stride=2, padding=1)
 
 
 class BlurHalf(nn.Module):
