@@ -61,9 +61,9 @@ def _cell(value: object) -> str:
     return f'<td class="number">{value}</td>' if isinstance(value, int) else f"<td>{escape(str(value))}</td>"
 
 
-def embedded(png: bytes) -> str:
-    """Return the address of a PNG that travels inside the page."""
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def embedded(image: bytes, kind: str = "png") -> str:
+    """Return the address of a PNG, or of another kind of image, that travels inside the page."""
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
 
 
 def figures(items: Sequence[tuple[Sequence[tuple[str, str]], str]]) -> str:

@@ -4,17 +4,20 @@ Usage: python scripts/stabilisers.py [--size 256] [--batch 1] [--rounds 5] [--th
                                      [--precision bf16]
 
 Networks of ``configs/pix2pix-faithful.yaml`` with the discriminator's norm off (penalties of a normalised one are of
-something else), random images. A round times two batches of every variant in turn; printed are the medians of the
-rounds as ratios to plain. The averages of the weights are off. Penalties are taken every batch here; with
-``--model.critic.penalty_every 16`` a sixteenth of their part remains.
+something else), random images. A round trains every variant in turn for eight batches, the first two uncounted; printed
+are the medians of the rounds as ratios to plain. The averages of the weights are off. Penalties are taken every batch
+here; with ``--model.critic.penalty_every 16`` a sixteenth of their part remains.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import gc
+import logging
 import statistics
 import time
+import warnings
 from typing import Any
 
 import torch
@@ -25,6 +28,7 @@ import img2img
 from img2img.batch import Batch
 
 Critic = img2img.Critic
+_BATCHES = 8
 _PATCH = functools.partial(img2img.PatchDiscriminator, norm="none")
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -80,14 +84,18 @@ def main() -> None:
     words.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     words.add_argument("--precision", choices=("fp32", "bf16"), default="bf16")
     given = words.parse_args()
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # seventy trainings would each say hello
+    warnings.simplefilter("ignore")
     if given.threads:
         torch.set_num_threads(given.threads)
     shape = (given.batch, 3, given.size, given.size)
     names = [""] * given.batch
-    batches = [Batch(torch.rand(shape) * 2 - 1, torch.rand(shape) * 2 - 1, names, names, []) for _ in range(3)]
+    batches = [Batch(torch.rand(shape) * 2 - 1, torch.rand(shape) * 2 - 1, names, names, []) for _ in range(_BATCHES)]
     found: dict[str, list[float]] = {name: [] for name in VARIANTS}
-    for _ in range(given.rounds):
+    for number in range(given.rounds + 1):
         for name, options in VARIANTS.items():
+            if not number and name != "plain":
+                continue  # the first training of a process is slower than the others and is not counted
             module = img2img.Pix2Pix(
                 **{"discriminator": _PATCH, **options},
                 optimization=img2img.Optimization(decay="constant", average=False),
@@ -104,7 +112,10 @@ def main() -> None:
                 enable_model_summary=False,
                 callbacks=[clock],
             ).fit(module, DataLoader(batches, batch_size=None))
-            found[name].append(statistics.median(clock.seconds[1:]))
+            if number:
+                found[name].append(statistics.median(clock.seconds[2:]))
+            del module
+            gc.collect()  # a trainer and its module refer to each other, and each holds a gigabyte
     plain = statistics.median(found["plain"])
     print(
         f"pix2pix at {given.size} px, batch {given.batch}, {given.precision} on {given.device}: {plain:.3f} s a batch"

@@ -8,15 +8,20 @@ os.environ["WANDB_MODE"] = "offline"
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import contextlib
+import io
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import settings
 from PIL import Image
+
+from img2img.cli.app import main
 
 torch.set_num_threads(1)
 settings.register_profile("img2img", deadline=None, max_examples=20, derandomize=True)
@@ -93,6 +98,30 @@ def run_command(
     if code is not None:
         assert done.returncode == code, f"exit {done.returncode}, expected {code}\n{done.stdout}\n{done.stderr}"
     return done
+
+
+class Said(NamedTuple):
+    """What a command printed."""
+
+    stdout: str
+    stderr: str
+
+
+def run_here(*words: object, code: int = 0) -> Said:
+    """Run ``img2img`` in this process, which is seconds faster; check its exit code."""
+    out, err = io.StringIO(), io.StringIO()
+    before, sys.argv = sys.argv, ["img2img", *map(str, words)]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main()
+    except SystemExit as end:
+        found = end.code or 0
+    else:
+        found = 0
+    finally:
+        sys.argv = before
+    assert found == code, f"exit {found}, expected {code}\n{out.getvalue()}\n{err.getvalue()}"
+    return Said(out.getvalue(), err.getvalue())
 
 
 _TINY = (

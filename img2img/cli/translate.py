@@ -2,28 +2,57 @@
 
 from __future__ import annotations
 
-import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from img2img.translate.folder import How, Verdict
+    from img2img.translate.inputs import Plan
+    from img2img.translate.report import Entry, FolderReport
+
 SOME_FAILED = 3
-INTERRUPTED = 130
+_EXISTING = ("skip", "newer", "overwrite", "error")
 
 
 def translate(
     model: Annotated[Path, typer.Argument(help="Translator file or run folder.", metavar="MODEL")],
-    source: Annotated[Path, typer.Argument(help="Image, or folder with images at any depth.", metavar="IN")],
-    out: Annotated[Path, typer.Argument(help="Folder (or for one image, a file) to write.", metavar="OUT")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(help="Images, folders (at any depth), patterns; - for standard input.", metavar="IN..."),
+    ],
+    out: Annotated[
+        str, typer.Argument(help="Folder (or for one image, a file) to write; - for standard output.", metavar="OUT")
+    ],
     to: Annotated[
         str | None, typer.Option(help="Domain to translate into, where the translator knows both ways.")
     ] = None,
     size: Annotated[
         int | None, typer.Option(min=1, help="Resize the shorter side to this first; by default the size is kept.")
     ] = None,
+    existing: Annotated[
+        str | None,
+        typer.Option(help="For outputs that are there: skip what was completed (default), newer, overwrite, error."),
+    ] = None,
+    file_format: Annotated[
+        str | None, typer.Option("--format", help="Write this format instead of each file's own, such as png.")
+    ] = None,
+    suffix: Annotated[str, typer.Option(help="Put behind each name: _colour makes a.png into a_colour.png.")] = "",
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first image that fails.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    shard: Annotated[
+        str | None, typer.Option(help="2/5: only every 5th image from the 2nd; five such commands share the work.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads that read, and as many that write; by default what suits.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16; auto is bf16 where the device has it.")] = "auto",
     weights: Annotated[str | None, typer.Option(help="ema (averaged, the default) or raw.")] = None,
     stochastic: Annotated[
         bool, typer.Option("--stochastic", help="Leave dropout on, as in the pix2pix paper.")
@@ -32,98 +61,203 @@ def translate(
 ) -> None:
     """Translate an image or every image of a folder: same names, same folders, same sizes.
 
-    Exit code 0: all translated; 3: some failed (each is named); 1: none.
+    A batch that was stopped goes on with the same command. OUT gets report.jsonl (a line for each input) and
+    report.html (pictures before and after).
+
+    Exit code 0: all translated or completed before; 3: some failed (each is named); 1: none; 130 and 143: stopped by
+    Ctrl-C and by SIGTERM.
 
     [bold]Examples[/bold]
 
     img2img translate runs/colour drawings/ coloured/
 
     img2img translate horse2zebra.safetensors photos/ out/ --to zebra
+
+    img2img translate runs/colour 'scans/**/*.tif' more/ out/ --format png
     """
     from rich.console import Console
 
     from img2img.configured import nearest
     from img2img.errors import ConfigError
-    from img2img.translate.folder import FolderReport, plan, translate_folder
+    from img2img.translate.folder import How
+    from img2img.translate.inputs import plan
     from img2img.translate.translator import load
 
+    for name, value, known in (
+        ("weights", weights, ("ema", "raw")),
+        ("existing", existing, _EXISTING),
+        ("precision", precision, ("auto", "fp32", "bf16")),
+    ):
+        if value is not None and value not in known:
+            raise ConfigError(f"--{name} {value}: expected {', '.join(known)}{nearest(value, known)}")
+    options = {"weights": weights, "precision": precision, "stochastic": stochastic, "seed": seed}
+    if "-" in sources or out == "-":
+        _through(sources, out, file_format, lambda: load(model, device, **options), to, size)  # type: ignore[arg-type]
+        return
     console = Console()
-    if weights not in {None, "ema", "raw"}:
-        raise ConfigError(f"--weights {weights}: expected ema or raw{nearest(str(weights), ['ema', 'raw'])}")
-    jobs, _ = plan(source, out)
-    translator = load(model, device, weights=weights, stochastic=stochastic, seed=seed)  # type: ignore[arg-type]
-    direction = translator.direction(to)
-    count = "1 image" if len(jobs) == 1 else f"{len(jobs)} images"
-    console.print(
-        f"{count}, {direction.replace(':', ' -> ')}, on {translator.device.type}"
-        + (
-            f" (other directions: {', '.join(d for d in translator.directions if d != direction)})"
-            if len(translator.directions) > 1
-            else ""
-        ),
-        highlight=False,
-        soft_wrap=True,
+    whole = plan(sources, out, file_format=file_format, suffix=suffix)
+    part = _part(shard)
+    todo = whole.shard(*part) if part else whole
+    if dry_run and not todo.jobs:
+        console.print("nothing falls to this shard")
+        return
+    translator = load(model, device, **options)  # type: ignore[arg-type]
+    target = translator.direction(to).split(":")[1]
+    how = How(
+        existing=existing,  # type: ignore[arg-type]
+        fail_fast=fail_fast,
+        threads=threads,
+        settings=translator.settings(to, size),
+        part=f"{part[0]}of{part[1]}" if part else "",
     )
-    target = direction.split(":")[1]
-    with _bar(console, len(jobs)) as advance:
-        done = 0
+    if dry_run:
+        _say_plan(console, todo, how)
+        return
+    _say_start(console, len(todo.jobs), translator.direction(to), translator.directions, str(translator))
+    _run(console, todo, how, lambda picture: translator.picture(picture, target, size))
 
-        def step(report: FolderReport) -> None:
-            nonlocal done
-            done = len(report.translated) + len(report.failed)
-            advance(done)
-            if stopping:
-                raise KeyboardInterrupt
 
-        def stop(number: int, frame: object) -> None:  # finish the image; a second Ctrl-C ends at once
-            del number, frame
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            stopping.append(True)
+def _part(shard: str | None) -> tuple[int, int] | None:
+    from img2img.errors import ConfigError
 
-        stopping: list[bool] = []
-        signal.signal(signal.SIGINT, stop)
-        try:
-            report = translate_folder(lambda picture: translator.picture(picture, target, size), source, out, step)
-        except KeyboardInterrupt:
-            typer.echo(f"interrupted after {done} of {count}; what was written is whole: {out}", err=True)
-            sys.exit(INTERRUPTED)
-    for name, reason in report.failed.items():
-        console.print(f"failed: {name}: {reason}", style="red", highlight=False, soft_wrap=True, markup=False)
-    for reason in sorted(set(report.notes.values())):
-        names = [name for name, note in report.notes.items() if note == reason]
-        console.print(
-            f"note: {reason}: {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else ""),
-            highlight=False,
-            markup=False,
-        )
-    others = f", {report.others} other files left alone" if report.others else ""
-    rate = len(report.translated) / report.seconds if report.seconds else 0.0
-    console.print(
-        f"{len(report.translated)} translated, {len(report.failed)} failed{others}, "
-        f"{report.seconds:.1f} s ({rate:.1f} images/s): {out}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    if shard is None:
+        return None
+    index, _, count = shard.partition("/")
+    if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+        raise ConfigError(f"--shard {shard}: expected I/N with I from 1 to N, such as 2/5")
+    return int(index), int(count)
+
+
+def _say_start(console: Console, count: int, direction: str, directions: list[str], where: str) -> None:
+    others = [d for d in directions if d != direction]
+    more = f" (other directions: {', '.join(others)})" if others else ""
+    images = "1 image" if count == 1 else f"{count:,} images"
+    console.print(f"{images}, {direction.replace(':', ' -> ')}, on {where}{more}", highlight=False, soft_wrap=True)
+
+
+def _say_plan(console: Console, todo: Plan, how: How) -> None:
+    from img2img.translate.folder import decide
+    from img2img.translate.journal import Journal
+    from img2img.translate.report import printable
+
+    journal = Journal.of(todo.out, how.settings) if todo.out else None
+    verdicts: list[Verdict] = decide(todo, journal, how.existing)
+    for verdict in verdicts:
+        what = "would translate" if verdict.status is None else f"{verdict.status}: {verdict.reason}:"
+        said = printable(f"{what} {verdict.job.source} -> {verdict.job.target}")
+        console.print(said, highlight=False, soft_wrap=True, markup=False)
+    count = sum(verdict.status is None for verdict in verdicts)
+    console.print(f"{count:,} of {len(verdicts):,} would be translated; nothing was written", highlight=False)
+
+
+def _run(console: Console, todo: Plan, how: How, translate: Callable[..., object]) -> None:
+    import signal
+    from dataclasses import replace
+
+    from img2img.translate.folder import translate_folder
+    from img2img.translate.report import write_lines, write_page
+
+    received: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        del frame
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+        typer.echo("finishing what has begun (again to stop at once)", err=True)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with _bar(console, len(todo.jobs)) as advance:
+            how = replace(how, stop=lambda: bool(received), progress=advance)
+            report = translate_folder(translate, todo, how)  # type: ignore[arg-type]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if todo.out is not None:
+        todo.out.mkdir(parents=True, exist_ok=True)
+        part = f"-{how.part}" if how.part else ""
+        write_lines(todo.out / f"report{part}.jsonl", report.entries)
+        write_page(todo.out / f"report{part}.html", "img2img translate", report)
+    _say_end(console, todo, report)
+    if received:
+        typer.echo("stopped; the same command does the rest", err=True)
+        sys.exit(128 + received[0])
     if report.failed:
-        sys.exit(SOME_FAILED if report.translated else 1)
+        sys.exit(SOME_FAILED if report.translated or report.skipped else 1)
 
 
-def _bar(console: object, total: int):  # type: ignore[no-untyped-def]  # noqa: ANN202 (a context manager of a callable)
+def _say_end(console: Console, todo: Plan, report: FolderReport) -> None:
+    from img2img.translate.report import printable
+
+    for name, reason in report.failed.items():
+        said = printable(f"failed: {name}: {reason}")
+        console.print(said, style="red", highlight=False, soft_wrap=True, markup=False)
+    for kind, by_name in (("note", report.notes), ("skipped", report.skipped)):
+        for reason in sorted(set(by_name.values())):
+            names = [printable(name) for name, note in by_name.items() if note == reason]
+            more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+            console.print(f"{kind}: {reason}: {names[0]}{more}", highlight=False, soft_wrap=True, markup=False)
+    where = todo.out if todo.out is not None else todo.jobs[0].target
+    console.print(printable(f"{report.summary()}: {where}"), highlight=False, soft_wrap=True, markup=False)
+
+
+def _through(
+    sources: list[str], out: str, file_format: str | None, load: Callable[[], object], to: str | None, size: int | None
+) -> None:
+    """Translate one image from standard input, to standard output, or both."""
+    import io
+    import tempfile
+
+    from img2img.errors import ConfigError
+    from img2img.image import read_picture, write_picture
+    from img2img.translate.translator import Translator
+
+    if len(sources) != 1:
+        raise ConfigError("- stands for one image: give it alone, and one OUT")
+    name = "standard input" if sources[0] == "-" else sources[0]
+    source = io.BytesIO(sys.stdin.buffer.read()) if sources[0] == "-" else Path(sources[0])
+    picture = read_picture(source, name)
+    translator = load()
+    assert isinstance(translator, Translator)
+    translated = translator.picture(picture, to, size)
+    if out != "-":
+        if Path(out).is_dir():
+            raise ConfigError(f"{out}: expected the name of a file to write; an image from standard input has none")
+        write_picture(Path(out), translated)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / f"image.{file_format or _ENDINGS.get(picture.format, 'png')}"
+        write_picture(whole, translated)
+        sys.stdout.buffer.write(whole.read_bytes())
+
+
+_ENDINGS = {"JPEG": "jpg", "TIFF": "tif", "JPEG2000": "jp2"} | {
+    name: name.lower() for name in ("PNG", "WEBP", "BMP", "GIF", "AVIF")
+}
+
+
+def _bar(console: Console, total: int):  # type: ignore[no-untyped-def]  # noqa: ANN202 (a context manager of a callable)
     import contextlib
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    assert isinstance(console, Console)
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     @contextlib.contextmanager
-    def bar() -> Iterator[Callable[[int], None]]:
+    def bar() -> Iterator[Callable[[Entry], None]]:
         if not console.is_terminal:
-            yield lambda done: None  # noqa: ARG005
+            yield lambda entry: None  # noqa: ARG005
             return
-        with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console) as progress:
-            task = progress.add_task("", total=total)
-            yield lambda done: progress.update(task, completed=done)
+        speed = TextColumn("{task.fields[rate]}")
+        columns = (BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
+        with Progress(*columns, console=console) as progress:
+            task = progress.add_task("", total=total, rate="")
+
+            def advance(entry: Entry) -> None:
+                speed_now = progress.tasks[0].speed
+                rate = "" if entry.status == "skipped" or not speed_now else f"{speed_now:.3g} images/s"
+                progress.update(task, advance=1, rate=rate)
+
+            yield advance
 
     return bar()

@@ -3,132 +3,254 @@
 from __future__ import annotations
 
 import errno
+import io
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
-from img2img.data.folder import list_images
+from PIL import Image
+
 from img2img.errors import DataError
-from img2img.image import SUFFIXES, Picture, read_picture, write_picture
+from img2img.image import Picture, opened, read_picture, to_image, write_picture
+from img2img.translate.inputs import Job, Plan
+from img2img.translate.journal import Journal, State, stamp
+from img2img.translate.pipeline import Done, Stages, flow
+from img2img.translate.report import Entry, FolderReport, Status, pictured
+
+Existing = Literal["skip", "newer", "overwrite", "error"]
+"""What to do about files that are there already. ``skip``: leave what these settings have completed, and touch nothing
+that is not ours. ``newer``: also replace what is older than its source. ``overwrite``: replace. ``error``: refuse."""
 
 _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-
-
-@dataclass
-class FolderReport:
-    """What became of the inputs: ``translated + failed == inputs``, always.
-
-    Attributes:
-        inputs: image files found.
-        translated: names written.
-        failed: name to reason.
-        notes: name to what the file held that the translation does not.
-        others: files that are not images and were left alone.
-        seconds: time taken.
-    """
-
-    inputs: int
-    translated: list[str] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
-    notes: dict[str, str] = field(default_factory=dict)
-    others: int = 0
-    seconds: float = 0.0
+_BYTES_PER_PIXEL = 12  # what is read, what is written, and their alpha
+_THUMBNAIL_PX = 256
+_LISTED = 3
 
 
 @dataclass(frozen=True)
-class Job:
-    """One image to translate."""
-
-    name: str
-    source: Path
-    target: Path
-
-
-def plan(source: Path, out: Path) -> tuple[list[Job], int]:
-    """List what will be translated to where, before any work.
+class How:
+    """How a batch is done.
 
     Args:
-        source: an image file or a folder.
-        out: for a folder the folder to write; for a file the file to write, or an existing folder.
+        existing: see :data:`Existing`; by default ``skip``, and for one file to one file ``overwrite``.
+        fail_fast: stop at the first failure.
+        threads: that read, and again as many that write; by default what suits the machine.
+        memory: bytes that pictures between reading and writing may take.
+        settings: what decides the outputs' bytes, for the journal.
+        part: see :meth:`Journal.of`.
+        stop: asked before every image; once true, what has begun is finished and the rest is left.
+        progress: called with each entry.
+    """
 
-    Returns:
-        The jobs, and how many files are not images.
+    existing: Existing | None = None
+    fail_fast: bool = False
+    threads: int | None = None
+    memory: int = 2_000_000_000
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    part: str = ""
+    stop: Callable[[], bool] = lambda: False
+    progress: Callable[[Entry], None] | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is done with an input: translate it (no status), or at once an entry with this status."""
+
+    job: Job
+    status: Status | None = None
+    reason: str = ""
+
+
+def decide(plan: Plan, journal: Journal | None, existing: Existing | None) -> list[Verdict]:
+    """Say for every input, before any work, whether it is translated.
 
     Raises:
-        DataError: if there is nothing to translate, or writing would touch the inputs.
+        DataError: for ``error`` where something is there; for ``skip`` and ``newer`` where it was made with other
+            settings, so that one folder does not come to hold two kinds.
     """
-    if source.is_dir():
-        images = list_images(source)
-        if out.exists() and not out.is_dir():
-            raise DataError(f"{out}: expected a folder to write into, got a file")
-        if _within(out, source):
-            raise DataError(f"{out}: the output lies in the input folder {source}; choose a folder outside it")
-        if not images:
-            raise DataError(f"{source}: no images found; expected files that end in {', '.join(sorted(SUFFIXES))}")
-        names = [path.relative_to(source) for path in images]
-        others = sum(1 for path in source.rglob("*") if path.is_file()) - len(images)
-        return [Job(n.as_posix(), p, out / n) for n, p in zip(names, images, strict=True)], others
-    if not source.exists():
-        raise DataError(f"{source}: no such file or folder")
-    target = out / source.name if out.is_dir() else out
-    if target.suffix.lower() not in SUFFIXES:
+    states: list[State] = [
+        journal.state(job) if journal else "foreign" if os.path.lexists(job.target) else "missing" for job in plan.jobs
+    ]
+    existing = existing or ("skip" if journal else "overwrite")
+    if existing == "error":
+        there = [job.target for job, state in zip(plan.jobs, states, strict=True) if state != "missing"]
+        if there:
+            shown = ", ".join(map(str, there[:_LISTED])) + (" ..." if len(there) > _LISTED else "")
+            raise DataError(
+                f"{len(there)} outputs are there already: {shown}; --existing skip goes on, overwrite replaces"
+            )
+    elif existing != "overwrite" and "other settings" in states:
+        assert journal is not None
+        other = [job for job, state in zip(plan.jobs, states, strict=True) if state == "other settings"]
         raise DataError(
-            f"{target}: expected an existing folder or a name that ends in one of {', '.join(sorted(SUFFIXES))}"
+            f"{len(other)} outputs were made with other settings ({journal.other_settings(other[0])}), first "
+            f"{other[0].target}; choose another folder, or --existing overwrite"
         )
-    if target.resolve() == source.resolve():
-        raise DataError(f"{target}: the output is the input; choose another name or folder")
-    return [Job(source.name, source, target)], 0
+    return [_verdict(job, state, existing) for job, state in zip(plan.jobs, states, strict=True)]
 
 
-def translate_folder(
-    translate: Callable[[Picture], Picture],
-    source: Path,
-    out: Path,
-    progress: Callable[[FolderReport], None] | None = None,
-) -> FolderReport:
+def _verdict(job: Job, state: State, existing: Existing) -> Verdict:
+    if existing == "overwrite" or state in {"missing", "begun", "source changed"}:
+        return Verdict(job)
+    if state == "complete":
+        return Verdict(job, "skipped", "already translated")
+    if existing == "newer":
+        source, target = stamp(job.source), stamp(job.target)
+        if source is None or target is None or source[1] > target[1]:
+            return Verdict(job)
+        return Verdict(job, "skipped", "the output is newer than the source")
+    why = "was changed after it was translated" if state == "changed" else "is there and was not made by this command"
+    return Verdict(job, "failed", f"{job.target.name} {why}; --existing overwrite replaces it")
+
+
+def translate_folder(translate: Callable[[Picture], Picture], plan: Plan, how: How | None = None) -> FolderReport:
     """Translate every image, keeping names, tree and formats; a broken image is reported and passed over.
 
-    Each file is written under a temporary name and renamed, so that an interrupted run leaves no torn file.
+    Each file is written under a temporary name and renamed, and the journal says what was completed, so that an
+    interrupted batch leaves no torn file and the same call does the rest.
 
     Args:
         translate: one picture to another.
-        source: an image file or a folder.
-        out: where the results go.
-        progress: called after every image.
+        plan: from what to what.
+        how: the rest.
+
+    Returns:
+        What became of every input.
 
     Raises:
-        DataError: if there is nothing to do or the output would touch the input.
+        DataError: see :func:`decide`.
         OSError: if the disk is full or read-only: the next image would fail alike.
     """
+    how = how or How()
     began = time.monotonic()
-    jobs, others = plan(source, out)
-    report = FolderReport(inputs=len(jobs), others=others)
-    for job in jobs:
-        try:
-            picture = read_picture(job.source, job.name)
-            translated = translate(picture)
-            job.target.parent.mkdir(parents=True, exist_ok=True)
-            write_picture(job.target, translated)
-        except DataError as error:
-            report.failed[job.name] = str(error).removeprefix(f"{job.name}: ")
-        except OSError as error:
-            if error.errno in _HOPELESS:
-                raise
-            report.failed[job.name] = f"cannot be written ({error.strerror or error})"
-        except (MemoryError, RuntimeError) as error:
-            if not isinstance(error, MemoryError) and "memory" not in str(error).lower():
-                raise
-            report.failed[job.name] = "too large for the memory there is; translate it smaller with --size"
-        else:
-            report.translated.append(job.name)
-            if picture.reduced:
-                report.notes[job.name] = picture.reduced
-        report.seconds = time.monotonic() - began
-        if progress is not None:
-            progress(report)
+    journal = Journal.of(plan.out, how.settings, how.part) if plan.out else None
+    verdicts = decide(plan, journal, how.existing)
+    report = FolderReport(inputs=len(plan.jobs), others=plan.others)
+    try:
+        for entry in _entries(translate, verdicts, journal, how, plan.out):
+            report.entries.append(entry)
+            report.seconds = time.monotonic() - began
+            if how.progress is not None:
+                how.progress(entry)
+    finally:
+        if journal:
+            journal.close()
+    reached = {entry.name for entry in report.entries}
+    report.entries += [_entry(v.job, "not reached", plan.out) for v in verdicts if v.job.name not in reached]
+    order = {verdict.job.name: number for number, verdict in enumerate(verdicts)}
+    report.entries.sort(key=lambda entry: order[entry.name])
     return report
 
 
-def _within(path: Path, folder: Path) -> bool:
-    return path.resolve().is_relative_to(folder.resolve())
+def _entries(
+    translate: Callable[[Picture], Picture],
+    verdicts: list[Verdict],
+    journal: Journal | None,
+    how: How,
+    out: Path | None,
+) -> Iterator[Entry]:
+    for verdict in verdicts:
+        if verdict.status is not None:
+            yield _entry(verdict.job, verdict.status, out, verdict.reason)
+    work = _Work(translate, journal, [verdict.job for verdict in verdicts if verdict.status is None])
+    failed = ["" for verdict in verdicts if verdict.status == "failed"]
+    threads = how.threads or min(4, os.cpu_count() or 1)
+    for done in flow(
+        work.jobs,
+        Stages(work.weigh, work.read, work.make, work.write),
+        threads=threads,
+        memory=how.memory,
+        stop=lambda: how.stop() or (how.fail_fast and bool(failed)),
+    ):
+        reason = "" if done.error is None else _reason(done, done.error)
+        if done.error is not None:
+            failed.append(reason)
+        name = done.item.name
+        yield Entry(
+            name,
+            _shown(done.item, out),
+            "translated" if done.error is None else "failed",
+            reason,
+            work.notes.pop(name, "") if done.error is None else "",
+            work.pictures.pop(name, None),
+        )
+
+
+class _Work:
+    """The stages of one batch. Each touches only what belongs to its own item.
+
+    Args:
+        translate: one picture to another.
+        journal: that learns what is completed, or None.
+        jobs: what to do.
+    """
+
+    def __init__(self, translate: Callable[[Picture], Picture], journal: Journal | None, jobs: list[Job]) -> None:
+        self.translate, self.journal, self.jobs = translate, journal, jobs
+        self.shown = {jobs[index].name for index in pictured(len(jobs))} if jobs else set()
+        self.notes: dict[str, str] = {}
+        self.stamps: dict[str, list[int] | None] = {}
+        self.pictures: dict[str, tuple[bytes, bytes]] = {}
+        self._before: dict[str, bytes] = {}
+
+    def weigh(self, job: Job) -> int:
+        with opened(job.source, job.name) as image:
+            return image.width * image.height * _BYTES_PER_PIXEL
+
+    def read(self, job: Job) -> Picture:
+        self.stamps[job.name] = stamp(job.source)
+        picture = read_picture(job.source, job.name)
+        if job.name in self.shown:
+            self._before[job.name] = _thumbnail(picture)
+        if picture.reduced:
+            self.notes[job.name] = picture.reduced
+        return picture
+
+    def make(self, job: Job, picture: Picture) -> Picture:
+        del job
+        return self.translate(picture)
+
+    def write(self, job: Job, picture: Picture) -> None:
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        if self.journal:
+            self.journal.begin(job)
+        write_picture(job.target, picture)
+        if self.journal:
+            self.journal.done(job, self.stamps.pop(job.name))
+        if job.name in self.shown:
+            self.pictures[job.name] = self._before.pop(job.name), _thumbnail(picture)
+
+
+def _reason(done: Done[Job], error: Exception) -> str:
+    """Return why an image could not be translated; raise what the next one would meet too, and our own mistakes."""
+    if isinstance(error, DataError):
+        return str(error).removeprefix(f"{done.item.name}: ")
+    if isinstance(error, OSError):
+        if error.errno in _HOPELESS:
+            raise error
+        return f"cannot be written ({error.strerror or error})"
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error).lower()):
+        return "too large for the memory there is; translate it smaller with --size"
+    raise error
+
+
+def _thumbnail(picture: Picture) -> bytes:
+    image = to_image(picture)
+    image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    data = io.BytesIO()
+    image.convert("RGB").save(data, "JPEG", quality=85)
+    return data.getvalue()
+
+
+def _entry(job: Job, status: Status, out: Path | None, reason: str = "") -> Entry:
+    return Entry(job.name, _shown(job, out), status, reason)
+
+
+def _shown(job: Job, out: Path | None) -> str:
+    return job.target.relative_to(out).as_posix() if out else str(job.target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -16,11 +16,14 @@ from torch import Tensor, nn
 from img2img.checkpoint import TranslatorFile, Weights, load_translator
 from img2img.configured import nearest
 from img2img.data.transforms import resized
-from img2img.devices import resolve_device
+from img2img.devices import resolve_device, resolve_precision
 from img2img.errors import ConfigError, DataError
 from img2img.image import Picture, picture_of, round_to_8_bits, to_image, to_pixels, to_tensor, with_channels
 from img2img.networks.base import Generator
-from img2img.translate.folder import FolderReport, translate_folder
+from img2img.translate.eager import Eager, Precision
+from img2img.translate.folder import Existing, How, translate_folder
+from img2img.translate.inputs import plan
+from img2img.translate.report import FolderReport
 
 Picturelike = Image.Image | NDArray[np.uint8] | Tensor
 
@@ -36,6 +39,8 @@ class Translator:
         networks: generators by direction ``source:target``, the main direction first.
         header: the translator file's header.
         device: where they run.
+        weights: which weights the networks have, for the record.
+        precision: ``fp32`` or ``bf16``.
         stochastic: leave dropout on, as pix2pix's authors did; ``seed`` then decides the draw.
         seed: of the dropout, anew for every image.
     """
@@ -46,12 +51,16 @@ class Translator:
         header: Mapping[str, Any],
         device: torch.device | None = None,
         *,
+        weights: Weights | None = None,
+        precision: Precision = "fp32",
         stochastic: bool = False,
         seed: int = 0,
     ) -> None:
+        self.weights, self.precision = weights, precision
         self.header = dict(header)
         self.device = device or torch.device("cpu")
         self.networks = {direction: network.eval().to(self.device) for direction, network in networks.items()}
+        self._engines: dict[tuple[str, Precision], Eager] = {}
         self.stochastic, self.seed = stochastic, seed
         if stochastic:
             dropouts = [layer for n in self.networks.values() for layer in n.modules() if isinstance(layer, nn.Dropout)]
@@ -78,27 +87,29 @@ class Translator:
             raise ConfigError(f"this translator cannot translate to {to!r}{nearest(to, targets)}")
         return targets[to]
 
-    @torch.inference_mode()
-    def tensor(self, source: Tensor, to: str | None = None) -> Tensor:
+    def tensor(self, source: Tensor, to: str | None = None, precision: Precision | None = None) -> Tensor:
         """Translate a batch.
 
         Args:
             source: float32 [B, C, H, W] in [-1, 1], any size.
             to: target domain.
+            precision: the translator's own by default.
 
         Returns:
             float32 [B, C', H, W] in [-1, 1], on the CPU, not rounded.
         """
-        network = self.networks[self.direction(to)]
+        key = self.direction(to), precision or self.precision
+        network = self.networks[key[0]]
         if source.shape[1] != network.in_channels:
             raise DataError(f"expected {network.in_channels} channels, got {source.shape[1]}")
+        if key not in self._engines:
+            self._engines[key] = Eager(network, self.device, key[1])
         with torch.random.fork_rng(
             devices=[self.device] if self.device.type == "cuda" else [], enabled=self.stochastic
         ):
             if self.stochastic:
                 torch.manual_seed(self.seed)
-            translated: Tensor = network(source.to(self.device))
-        return translated.float().cpu()
+            return self._engines[key](source)
 
     def picture(self, picture: Picture, to: str | None = None, size: int | None = None) -> Picture:
         """Translate a decoded file; its alpha, colour profile and EXIF travel along.
@@ -165,11 +176,41 @@ class Translator:
             return np.concatenate([with_channels(translated.pixels, 3), alpha[..., None]], axis=2)
         return translated.pixels[..., 0] if translated.pixels.shape[2] == 1 else translated.pixels
 
+    def __str__(self) -> str:
+        return f"{self.device.type} in {self.precision}"
+
+    def settings(self, to: str | None = None, size: int | None = None) -> dict[str, Any]:
+        """Return what decides the bytes of a translation, as plain data: what a batch's journal records."""
+        return {
+            "translator": str(self.header.get("sha256", "unsaved"))[:16],
+            "direction": self.direction(to),
+            "weights": self.weights,
+            "size": size,
+            "device": self.device.type,
+            "precision": self.precision,
+            "seed": self.seed if self.stochastic else None,
+        }
+
     def folder(
-        self, source: str | Path, out: str | Path, to: str | None = None, size: int | None = None
+        self,
+        source: str | Path | Sequence[str | Path],
+        out: str | Path,
+        to: str | None = None,
+        size: int | None = None,
+        existing: Existing | None = None,
     ) -> FolderReport:
-        """Translate a file or every image below a folder; see :func:`img2img.translate.folder.translate_folder`."""
-        return translate_folder(lambda picture: self.picture(picture, to, size), Path(source), Path(out))
+        """Translate files or every image below folders; see :func:`img2img.translate.folder.translate_folder`.
+
+        Args:
+            source: an image, a folder or a pattern, or several of them.
+            out: the folder to write, or for one image the file.
+            to: target domain; the main one by default.
+            size: see :meth:`picture`.
+            existing: what to do about files that are there, see :data:`img2img.translate.folder.Existing`.
+        """
+        sources = [source] if isinstance(source, str | Path) else list(source)
+        how = How(existing=existing, settings=self.settings(to, size))
+        return translate_folder(lambda picture: self.picture(picture, to, size), plan(sources, out), how)
 
 
 def load(
@@ -177,6 +218,7 @@ def load(
     device: str = "auto",
     *,
     weights: Weights | None = None,
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
     stochastic: bool = False,
     seed: int = 0,
 ) -> Translator:
@@ -186,6 +228,7 @@ def load(
         path: the file or folder.
         device: auto, cuda, mps or cpu.
         weights: ``ema`` or ``raw``; by default ema where the file has it.
+        precision: ``fp32`` or ``bf16``; ``auto`` is bf16 where the device multiplies it in hardware.
         stochastic: leave dropout on.
         seed: of the dropout.
 
@@ -194,4 +237,6 @@ def load(
     """
     file: TranslatorFile = load_translator(Path(path))
     networks = {direction: file.generator(direction, weights) for direction in file.directions}
-    return Translator(networks, file.header, resolve_device(device), stochastic=stochastic, seed=seed)
+    where = resolve_device(device)
+    chosen: Precision = "bf16" if resolve_precision(precision, where) == "bf16" else "fp32"
+    return Translator(networks, file.header, where, weights=weights, precision=chosen, stochastic=stochastic, seed=seed)
