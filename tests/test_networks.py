@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrize import is_parametrized
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from img2img.configured import describe, factory
 from img2img.networks.base import Generator
@@ -312,6 +313,30 @@ def test_an_exported_generator_keeps_its_convolutions(upsample):
     assert not any("im2col" in name or "col2im" in name for name in called)
     with torch.no_grad():
         torch.testing.assert_close(graph.module()(image), network(image), atol=1e-5, rtol=1e-4)
+
+
+class Padded(TorchDispatchMode):
+    """Notes what is padded by mirroring."""
+
+    def __init__(self):
+        super().__init__()
+        self.dtypes = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if "reflection_pad2d" in str(func) and "backward" not in str(func):
+            self.dtypes.append(args[0].dtype)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("downsample", get_args(DownsampleName))
+def test_borders_are_mirrored_in_the_precision_of_the_features(downsample):
+    network = small(ResNetGenerator, 3, 3, downsample=downsample)
+    with Padded() as padded, torch.autocast("cpu", torch.bfloat16):
+        network(torch.rand(1, 3, 32, 32))
+    first, *body, last = padded.dtypes
+    assert first == last == torch.float32  # the image itself; and what the last convolution takes, in float32
+    assert len(body) >= 4
+    assert set(body) == {torch.bfloat16}
 
 
 def test_normal_init_has_the_published_spread():

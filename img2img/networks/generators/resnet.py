@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from img2img.networks.base import Generator
+from img2img.networks.layers.convolutions import PaddedConv2d
 from img2img.networks.layers.norm import NormName, needs_bias, norm2d
 from img2img.networks.layers.precision import in_float32
 from img2img.networks.layers.resample import DownsampleName, UpsampleName, downsample2x, upsample2x
@@ -58,7 +59,7 @@ class ResNetGenerator(Generator):
         bias = needs_bias(norm)
         width = base_channels
         layers: list[nn.Module] = [
-            nn.Conv2d(in_channels, width, 7, padding=3, padding_mode=padding, bias=bias),
+            PaddedConv2d(in_channels, width, 7, padding=3, padding_mode=padding, bias=bias),
             norm2d(width, norm),
             nn.ReLU(inplace=True),
         ]
@@ -77,7 +78,7 @@ class ResNetGenerator(Generator):
                 nn.ReLU(inplace=True),
             ]
             width //= 2
-        layers.append(nn.Conv2d(width, out_channels, 7, padding=3, padding_mode=padding))
+        layers.append(PaddedConv2d(width, out_channels, 7, padding=3, padding_mode=padding))
         self.layers = nn.Sequential(*layers)
 
     def translate(self, source: Tensor) -> Tensor:

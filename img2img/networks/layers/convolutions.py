@@ -11,12 +11,31 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from img2img.networks.layers.precision import no_autocast
+
 _WEIGHTS_PER_INPUT = 8
 """From this many weights per input value on, the product is faster (measured with 512 channels at batch 1 and 4)."""
 
 
-class StridedConv2d(nn.Conv2d):
-    """``nn.Conv2d`` of square kernels, as a matrix product where that is faster; zero padding only, else as it is.
+class PaddedConv2d(nn.Conv2d):
+    """``nn.Conv2d`` whose mirrored border keeps the precision of the features.
+
+    Autocast on the CPU pads in float32, and so converts everything there and back; a copy needs no precision.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map [B, in, H, W] to [B, out, H', W']."""
+        if self.padding_mode == "zeros":
+            return super().forward(features)
+        side = self.padding[0]
+        assert isinstance(side, int)
+        with no_autocast(features.device.type):
+            padded = F.pad(features, [side] * 4, self.padding_mode)
+        return F.conv2d(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+
+class StridedConv2d(PaddedConv2d):
+    """A convolution of square kernels, as a matrix product where that is faster; with zero padding only, else as it is.
 
     Attributes:
         as_matrix: whether it may be one.

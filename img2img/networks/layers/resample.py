@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from img2img.networks.layers.convolutions import StridedConv2d, TransposedConv2d, transposed
+from img2img.networks.layers.convolutions import PaddedConv2d, StridedConv2d, TransposedConv2d, transposed
 from img2img.networks.layers.precision import no_autocast
 from img2img.networks.layers.residual import PaddingName
 
@@ -68,7 +68,7 @@ def downsample2x(
             in_channels, out_channels, kernel_size, stride=2, padding=1, padding_mode=padding, bias=bias
         )
     return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 3, padding=1, padding_mode=padding, bias=bias), BlurHalf()
+        PaddedConv2d(in_channels, out_channels, 3, padding=1, padding_mode=padding, bias=bias), BlurHalf()
     )
 
 
@@ -104,5 +104,6 @@ class BlurHalf(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map [B, C, H, W] to [B, C, H / 2, W / 2]; H and W even."""
-        padded = F.pad(features, (1, 1, 1, 1), mode="replicate")
+        with no_autocast(features.device.type):
+            padded = F.pad(features, (1, 1, 1, 1), mode="replicate")
         return F.avg_pool2d(F.avg_pool2d(padded, 2, stride=1), 2, stride=2)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from img2img.networks.layers.convolutions import PaddedConv2d
 from img2img.networks.layers.norm import NormName, needs_bias, norm2d
 
 PaddingName = Literal["reflect", "replicate", "zeros"]
@@ -25,11 +26,11 @@ class ResidualBlock(nn.Module):
         super().__init__()
         bias = needs_bias(norm)
         self.layers = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding, bias=bias),
+            PaddedConv2d(channels, channels, 3, padding=1, padding_mode=padding, bias=bias),
             norm2d(channels, norm),
             nn.ReLU(inplace=True),
             nn.Dropout(dropout) if dropout else nn.Identity(),
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding, bias=bias),
+            PaddedConv2d(channels, channels, 3, padding=1, padding_mode=padding, bias=bias),
             norm2d(channels, norm),
         )
 
