@@ -15,6 +15,26 @@ from typing import Any, Self
 
 from img2img.errors import ConfigError
 
+_LEAST = {
+    "num_": 1,
+    "base_channels": 1,
+    "in_channels": 1,
+    "out_channels": 1,
+    "channels_": 1,
+    "pool_size": 0,
+}
+"""By the beginnings of names: the least number that an argument of that name can be. A weight is never negative."""
+
+
+def _check_sizes(arguments: Mapping[str, Any]) -> None:
+    """Refuse numbers that would build something else than asked, or nothing, without a word from torch."""
+    for name, value in arguments.items():
+        least = (
+            0 if name.endswith("_weight") else next((n for start, n in _LEAST.items() if name.startswith(start)), None)
+        )
+        if least is not None and isinstance(value, int | float) and not value >= least:
+            raise ValueError(f"{name}: expected {least} or more, got {value}")
+
 
 class Configured:
     """Mixin that records the bound constructor arguments of an instance as plain data.
@@ -34,6 +54,7 @@ class Configured:
             return self
         bound.apply_defaults()
         arguments = dict(list(bound.arguments.items())[1:])
+        _check_sizes(arguments)
         description = {"class_path": class_path(cls), "init_args": {k: plain(v) for k, v in arguments.items()}}
         object.__setattr__(self, "_description", description)
         return self

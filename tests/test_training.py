@@ -183,6 +183,12 @@ def test_options_reach_what_they_configure(pairs, tmp_path):
         (("--methd", "pix2pix"), "did you mean '--method'"),
         (("--method", "pix2pix", "--epoch", "3"), "did you mean '--epochs'"),
         (("--method", "pix2pix", "stray"), "expected an option"),
+        (
+            ("--method", "pix2pix", "--model.critic.augment", "adaptive", "--model.critic.relativistic", "true"),
+            "error: critic.augment adaptive reads the discriminator's sign",
+        ),
+        (("--method", "cyclegan", "--model.discriminator.num_layers", "0"), "error: num_layers: expected 1 or more"),
+        (("--method", "pix2pix", "--model.l1_weight", "-1"), "error: l1_weight: expected 0 or more, got -1"),
         ((), "expected --method"),
     ],
 )
@@ -191,6 +197,7 @@ def test_wrong_options_are_one_line_that_helps(pairs, tmp_path, words, message):
     assert done.returncode in {1, 2}
     assert "Traceback" not in done.stderr
     assert message in " ".join(done.stderr.split()), done.stderr
+    assert done.stderr.count("error: ") == done.stderr.strip().count("\n") + 1, done.stderr
     assert not (tmp_path / "run").exists()
 
 

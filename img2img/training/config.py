@@ -139,7 +139,7 @@ class Resolved:
         try:
             built = self._parser.instantiate(self._namespace)
         except (ValueError, TypeError) as error:
-            raise ConfigError(str(error)) from error
+            raise ConfigError(_of_the_part(str(error))) from error
         return built.model, built.data, built.training
 
 
@@ -284,6 +284,14 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise ConfigError(f"-c {path}: expected sections model, data and training, got {type(tree).__name__}")
     return tree
+
+
+def _of_the_part(message: str) -> str:
+    """Return what a class itself said when it refused its options, without the parser's account around it."""
+    _, _, listed = message.partition("Errors:\n")
+    said = re.findall(r"^ +- (.*)$", listed.partition("Given value")[0], re.MULTILINE)
+    own = [line for line in said if not line.startswith("Expected a")]
+    return "; ".join(own) or " ".join(message.split())
 
 
 def _in_one_line(message: str) -> str:

@@ -39,8 +39,6 @@ class MultiscaleDiscriminator(Discriminator):
         spectral_norm: bool = False,
     ) -> None:
         super().__init__()
-        if num_scales < 1:
-            raise ValueError(f"num_scales: expected 1 or more, got {num_scales}")
         self.in_channels = in_channels
         self.scales = nn.ModuleList(
             PatchDiscriminator(in_channels, num_layers, base_channels, norm, spectral_norm) for _ in range(num_scales)
