@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Annotated
@@ -121,3 +122,51 @@ def memory(
         typer.echo(f"{passed:6.2f} min  {megabytes:9,.0f} MB")
     if len(found) > 1:
         typer.echo(f"growth from the second sample to the last: {found[-1][1] - found[1][1]:+,.0f} MB")
+
+
+@app.command("translate")
+def translate(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="Translator file or run folder; or a method, for its published networks untrained.", metavar="MODEL"
+        ),
+    ],
+    source: Annotated[Path, typer.Argument(help="Folder with images.", metavar="IN")],
+    count: Annotated[int, typer.Option(min=2, help="How many of the images.")] = 200,
+    arms: Annotated[str, typer.Option(help="What to compare, with commas.")] = "published,fp32,bf16",
+    rounds: Annotated[int, typer.Option(min=1, help="Processes of each arm, by turns.")] = 3,
+) -> None:
+    """Time translating a folder, files to files, against the as-published loop (eager fp32, batch 1, one process).
+
+    [bold]Example[/bold]
+
+    img2img bench translate cyclegan photos/ --count 200
+    """
+    import torch
+
+    from img2img.methods.export import save
+    from img2img.shipped import recipe_file
+    from img2img.training.bench import machine
+    from img2img.training.config import resolve
+    from img2img.translate.bench import PUBLISHED, compare
+
+    with tempfile.TemporaryDirectory() as folder:
+        if not model.exists():
+            module = resolve(["-c", str(recipe_file(str(model), "faithful")), "--data.root=."]).build()[0]
+            model = Path(folder) / "untrained.safetensors"
+            save(module, model)
+        found, gaps = compare(model, source, count, arms.split(","), rounds)
+    images = next(iter(found.values()))[0].images
+    typer.echo(f"{images} images of {source}, files to files, median of {rounds} processes")
+    typer.echo(machine(torch.device("cuda" if torch.cuda.is_available() else "cpu")))
+    typer.echo(f"{'arm':10} images/s  lowest  highest  ratio  network s  first image s  to fp32: mean, largest of 255")
+    speeds = {arm: [one.images_per_s for one in several] for arm, several in found.items()}
+    for arm, rates in speeds.items():
+        median = statistics.median(rates)
+        ratio = f"{median / statistics.median(speeds[PUBLISHED]):5.2f}" if PUBLISHED in speeds else "    -"
+        network = statistics.median(one.network_s for one in found[arm])
+        first = statistics.median(one.first_image_s for one in found[arm])
+        gap = f"{gaps[arm][0]:.3f}, {gaps[arm][1]}" if arm in gaps else "-"
+        rate = f"{median:8.3g}  {min(rates):6.3g}  {max(rates):7.3g}  {ratio}"
+        typer.echo(f"{arm:10} {rate}  {network:9.3f}  {first:13.1f}  {gap}")

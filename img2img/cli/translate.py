@@ -78,6 +78,7 @@ def translate(
     from rich.console import Console
 
     from img2img.configured import nearest
+    from img2img.devices import keep_freed_memory
     from img2img.errors import ConfigError
     from img2img.translate.folder import How
     from img2img.translate.inputs import plan
@@ -94,6 +95,7 @@ def translate(
     if "-" in sources or out == "-":
         _through(sources, out, file_format, lambda: load(model, device, **options), to, size)  # type: ignore[arg-type]
         return
+    keep_freed_memory()
     console = Console()
     whole = plan(sources, out, file_format=file_format, suffix=suffix)
     part = _part(shard)
