@@ -15,10 +15,18 @@ from torch import Tensor, nn
 
 from img2img.checkpoint import TranslatorFile, Weights, load_translator
 from img2img.configured import nearest
-from img2img.data.transforms import resized
 from img2img.devices import resolve_device
 from img2img.errors import ConfigError, DataError
-from img2img.image import Picture, picture_of, round_to_8_bits, to_image, to_pixels, to_tensor, with_channels
+from img2img.image import (
+    Picture,
+    picture_of,
+    resized,
+    round_to_8_bits,
+    to_image,
+    to_pixels,
+    to_tensor,
+    with_channels,
+)
 from img2img.networks.base import Generator
 from img2img.translate.folder import FolderReport, translate_folder
 
@@ -101,10 +109,10 @@ class Translator:
         return translated.float().cpu()
 
     def picture(self, picture: Picture, to: str | None = None, size: int | None = None) -> Picture:
-        """Translate a decoded file; its alpha, colour profile and EXIF travel along.
+        """Translate a decoded file; its bit depth, alpha, profile, EXIF and XMP travel along.
 
         Args:
-            picture: as read from a file.
+            picture: as read from a file, with 8 or 16 bits or floats; the result has the same.
             to: target domain.
             size: shorter side in pixels to resize the source to first; by default its own size is kept.
         """
@@ -116,7 +124,7 @@ class Translator:
             height, width = (max(round(side * scale), 1) for side in pixels.shape[:2])
             pixels = resized(pixels, height, width)
             alpha = None if alpha is None else resized(alpha[..., None], height, width)[..., 0]
-        translated = to_pixels(self.tensor(to_tensor(pixels)[None], to)[0])
+        translated = to_pixels(self.tensor(to_tensor(pixels)[None], to)[0], pixels.dtype)
         return replace(picture, pixels=translated, alpha=alpha)
 
     @overload
