@@ -1,7 +1,17 @@
 """Image files in and out: the only place where pixels meet files."""
 
 from img2img.image.atomic import TEMPORARY_PREFIX, atomically
-from img2img.image.levels import Pixels, Plane, resized, round_to_8_bits, to_8_bits, to_pixels, to_tensor, with_channels
+from img2img.image.levels import (
+    Pixels,
+    Plane,
+    resized,
+    resized_plane,
+    round_to_8_bits,
+    to_8_bits,
+    to_pixels,
+    to_tensor,
+    with_channels,
+)
 from img2img.image.opening import FORMATS, MAX_FRAMES, MAX_PIXELS, SUFFIXES, opened, suffixes
 from img2img.image.picture import Picture, Pictures, ValueRange, to_image
 from img2img.image.provenance import Mark
@@ -42,6 +52,7 @@ __all__ = [
     "read_picture",
     "read_pictures",
     "resized",
+    "resized_plane",
     "round_to_8_bits",
     "suffixes",
     "to_8_bits",

@@ -1,4 +1,4 @@
-"""16 bits a colour: Pillow has no such RGB, so OpenCV decodes and encodes it, and tifffile writes it.
+"""16 bits a colour: Pillow has no such RGB, so OpenCV decodes it, and encodes PNG.
 
 OpenCV reads half a file without a word. Its pixels are believed only where Pillow has read the file whole, and their
 high bytes are what Pillow found.
@@ -8,32 +8,18 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Sequence
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 from PIL import Image
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from img2img.image.levels import Pixels, Plane
-
-
-class Extra(NamedTuple):
-    """What stands in a file beside its pixels: profile, EXIF, XMP and dots per inch."""
-
-    icc: bytes | None = None
-    exif: bytes | None = None
-    xmp: bytes | None = None
-    dpi: tuple[float, float] | None = None
-
 
 Deep = NDArray[np.uint16]
 _GREY, _GREY_TAGS = "I;16", {"bits": 258, "photometric": 262}
 _WHITE_IS_ZERO = 0
-_EXIF_DIRECTORIES = {0x8769: 13, 0x8825: 13}
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -114,74 +100,3 @@ def _chunks(data: bytes) -> list[bytes]:
         found.append(data[at:end])
         at = end
     return found
-
-
-def write_tiff(file: BinaryIO, pages: Sequence[tuple[NDArray[Any], Plane | None]], extra: Extra) -> None:
-    """Write a TIFF that Pillow cannot: 16-bit colour, or floats.
-
-    Args:
-        file: where to.
-        pages: pixels [H, W, C] of any type, and alpha.
-        extra: metadata, which stands on the first page.
-    """
-    buffer = io.BytesIO()
-    described = Image.Exif()
-    described.load(extra.exif or b"")
-    with tifffile.TiffWriter(buffer, byteorder="<") as writer:
-        for number, (pixels, alpha) in enumerate(pages):
-            grey = pixels.shape[2] == 1
-            body = pixels if alpha is None else np.dstack([pixels, alpha])
-            writer.write(
-                body[..., 0] if body.shape[2] == 1 else body,
-                photometric="minisblack" if grey else "rgb",
-                planarconfig=None if body.shape[2] == 1 else "contig",
-                extrasamples=None if alpha is None else ["unassalpha"],
-                compression="zlib",
-                predictor=body.dtype.kind == "u",
-                iccprofile=None if number else extra.icc,
-                resolution=extra.dpi,
-                resolutionunit=None if extra.dpi is None else "inch",
-                metadata=None,
-                software=False,
-                extratags=[] if number else _extra_tags(described, extra.xmp),
-            )
-    _append_directories(buffer, described)
-    file.write(buffer.getbuffer())
-
-
-def _extra_tags(exif: Image.Exif, xmp: bytes | None) -> list[tuple[int, int, int, object, bool]]:
-    ascii_, byte, long = 2, 1, 4
-    tags: list[tuple[int, int, int, object, bool]] = []
-    for tag, value in exif.items():
-        if isinstance(value, str):
-            text = value.encode("ascii", "replace").decode()
-            tags.append((tag, ascii_, len(text) + 1, text, True))
-    if xmp:
-        tags.append((700, byte, len(xmp), xmp, True))
-    tags += [(tag, long, 1, 0, True) for tag in _EXIF_DIRECTORIES if exif.get_ifd(tag)]  # the offset is known later
-    return tags
-
-
-def _append_directories(buffer: io.BytesIO, exif: Image.Exif) -> None:
-    """Write the directories of exposure and place behind the file, and their offsets into its first directory.
-
-    Source: TIFF 6.0, section 2 (a header of 8 bytes, then directories of entries of 12 bytes).
-    """
-    for tag in _EXIF_DIRECTORIES:
-        if not (found := exif.get_ifd(tag)):
-            continue
-        offset = buffer.seek(0, io.SEEK_END)
-        if offset % 2:
-            buffer.write(b"\0")
-            offset += 1
-        directory = ImageFileDirectory_v2(prefix=b"II", group=tag)
-        for name, value in found.items():
-            directory[name] = value
-        buffer.write(directory.tobytes(offset))
-        view = buffer.getbuffer()
-        (first,) = struct.unpack_from("<I", view, 4)
-        (entries,) = struct.unpack_from("<H", view, first)
-        for entry in range(first + 2, first + 2 + 12 * entries, 12):
-            if struct.unpack_from("<H", view, entry)[0] == tag:
-                struct.pack_into("<I", view, entry + 8, offset)
-        view.release()

@@ -10,17 +10,16 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from img2img.image import deep, ranged
-from img2img.image.deep import Extra
 from img2img.image.picture import Picture, Pictures, ValueRange
+from img2img.image.tiff import Extra, write_tiff
 
 _OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"lossless": True},
     "AVIF": {"quality": 90},
-    "TIFF": {"compression": "tiff_deflate"},
     "PNG": {"compress_level": 4},
 }
-_EXIF_HEADER, _XMP_TAG, _XMP_KEY = b"Exif\0\0", 700, "XML:com.adobe.xmp"
+_EXIF_HEADER, _XMP_KEY = b"Exif\0\0", "XML:com.adobe.xmp"
 _GIF_COLOURS, _HALF = 255, 128
 
 
@@ -40,11 +39,11 @@ def encoded(file_format: str, pictures: Pictures, extra: Extra, value_range: Val
         assert stated is not None
         if file_format == "NPY":
             return ranged.npy_bytes(first.pixels, stated)
-        deep.write_tiff(buffer, [(ranged.from_unit(p.pixels, stated), None) for p in pictures.frames], extra)
-    elif any(picture.pixels.dtype == np.uint16 for picture in pictures.frames):
-        if file_format == "PNG":
-            return deep.png_16(first.pixels, first.alpha, _options("PNG", pictures, extra))
-        deep.write_tiff(buffer, [(p.pixels, p.alpha) for p in pictures.frames], extra)
+        write_tiff(buffer, [(ranged.from_unit(p.pixels, stated), None) for p in pictures.frames], extra)
+    elif file_format == "TIFF":
+        write_tiff(buffer, [(p.pixels, p.alpha) for p in pictures.frames], extra)
+    elif first.pixels.dtype == np.uint16:
+        return deep.png_16(first.pixels, first.alpha, _options("PNG", pictures, extra))
     else:
         image, *more = _images(file_format, pictures)
         options = _options(file_format, pictures, extra)
@@ -68,11 +67,6 @@ def _options(file_format: str, pictures: Pictures, extra: Extra) -> dict[str, An
     if extra.xmp and file_format == "PNG":
         options["pnginfo"] = PngInfo()
         options["pnginfo"].add_itxt(_XMP_KEY, extra.xmp.decode())
-    elif extra.xmp and file_format == "TIFF":
-        exif = Image.Exif()
-        exif.load(extra.exif or b"")
-        exif[_XMP_TAG] = extra.xmp
-        options["exif"] = exif
     elif extra.xmp:
         options["xmp"] = extra.xmp
     if several and pictures.durations:
@@ -80,8 +74,12 @@ def _options(file_format: str, pictures: Pictures, extra: Extra) -> dict[str, An
         options["duration"] = times
         if pictures.loop is not None:
             options["loop"] = pictures.loop
-        if file_format == "GIF" and any(picture.alpha is not None for picture in pictures.frames):
-            options["disposal"] = 2  # each frame is whole: what was there before it must not show through
+    transparent = any(picture.alpha is not None for picture in pictures.frames)
+    if transparent and file_format == "GIF":
+        # each frame is whole: what was there before it must not show through; unoptimised, it also says what is clear
+        options |= {"disposal": 2, "optimize": False}
+    if transparent and file_format == "AVIF":
+        options["advanced"] = {"alpha:lossless": "1"}
     return options
 
 
@@ -93,9 +91,6 @@ def _images(file_format: str, pictures: Pictures) -> list[Image.Image]:
     found = []
     for picture in frames:
         image = _image(picture)
-        if file_format == "TIFF":  # each page by itself
-            found.append(image)
-            continue
         if transparent and picture.alpha is None:
             image.putalpha(255)
         if not alike or (transparent and file_format in {"WEBP", "AVIF", "GIF"}):

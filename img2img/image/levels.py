@@ -6,6 +6,8 @@ whose range somebody stated.
 
 from __future__ import annotations
 
+from typing import Any, overload
+
 import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
@@ -26,9 +28,18 @@ _LUMA = (0.299, 0.587, 0.114)
 def to_tensor(pixels: Pixels) -> Tensor:
     """Turn pixels [H, W, C] into float32 [C, H, W] in [-1, 1]: 0 becomes -1, 255 (or 65535) becomes 1."""
     planes = torch.from_numpy(np.array(pixels.transpose(2, 0, 1), np.float32, order="C"))
-    return planes if pixels.dtype == np.float32 else planes.div_(np.iinfo(pixels.dtype).max / 2).sub_(1)
+    return planes if pixels.dtype == np.float32 else planes.div_(highest_level(pixels.dtype) / 2).sub_(1)
 
 
+def highest_level(dtype: DTypeLike) -> int:
+    """Return the level of white: 255 or 65535."""
+    return {"uint8": 255, "uint16": 65535}[np.dtype(dtype).name]
+
+
+@overload
+def to_pixels(image: Tensor) -> NDArray[np.uint8]: ...
+@overload
+def to_pixels(image: Tensor, dtype: DTypeLike) -> Pixels: ...
 def to_pixels(image: Tensor, dtype: DTypeLike = np.uint8) -> Pixels:
     """Turn float [C, H, W] in [-1, 1] into pixels [H, W, C], rounded to the nearest level and clipped.
 
@@ -39,9 +50,9 @@ def to_pixels(image: Tensor, dtype: DTypeLike = np.uint8) -> Pixels:
     values = image.detach().float()
     if np.dtype(dtype) == np.float32:
         return values.clamp(-1, 1).permute(1, 2, 0).contiguous().cpu().numpy()
-    highest = np.iinfo(np.dtype(dtype)).max
+    highest = highest_level(dtype)
     levels = values.add(1).mul(highest / 2).round().clamp(0, highest).permute(1, 2, 0).contiguous()
-    if highest == np.iinfo(np.uint8).max:
+    if np.dtype(dtype) == np.uint8:
         return levels.to(torch.uint8).cpu().numpy()
     return levels.cpu().numpy().astype(np.uint16)
 
@@ -51,7 +62,7 @@ def round_to_8_bits(image: Tensor) -> Tensor:
     return image.float().add(1).mul(127.5).round().clamp(0, 255).div(127.5).sub(1)
 
 
-def to_8_bits(levels: NDArray[np.uint16]) -> NDArray[np.uint8]:
+def to_8_bits(levels: NDArray[Any]) -> NDArray[np.uint8]:
     """Scale 16-bit levels to 8, to the nearest: 65535 / 255 = 257."""
     return ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
@@ -83,7 +94,13 @@ def resized(pixels: Pixels, height: int, width: int) -> Pixels:
         Image.fromarray(pixels[..., c].astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
         for c in range(pixels.shape[2])
     ]
-    values = np.stack([np.asarray(plane) for plane in planes], axis=2)
+    values: NDArray[np.float32] = np.stack([np.asarray(plane) for plane in planes], axis=2)
     if pixels.dtype == np.float32:
-        return values.clip(-1, 1)  # a cubic filter overshoots at edges
-    return np.rint(values).clip(0, np.iinfo(np.uint16).max).astype(np.uint16)
+        return np.clip(values, -1, 1)  # a cubic filter overshoots at edges
+    return np.rint(values).clip(0, 65535).astype(np.uint16)
+
+
+def resized_plane(plane: Plane, height: int, width: int) -> Plane:
+    """Resize one plane, such as alpha, as :func:`resized` does."""
+    levels: Plane = resized(plane[..., None], height, width)[..., 0].astype(plane.dtype)
+    return levels

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
-
-from img2img.image.levels import Pixels, Plane
 
 _DESCRIPTIVE_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
 """Description, make, model, software, date, artist, copyright. Everything else in the first directory says how the
@@ -22,6 +23,8 @@ _JPEG_SEGMENT = 65533 - 6
 """Bytes of a JPEG segment, less the word Exif and two zeros."""
 
 _MAX_DPI = 65535
+
+_Level = TypeVar("_Level", bound=np.generic)
 
 
 def descriptive_exif(image: Image.Image) -> tuple[bytes | None, int, str]:
@@ -79,12 +82,12 @@ def exif_for_jpeg(exif: bytes) -> tuple[bytes | None, str]:
     return None, "EXIF is left out (JPEG holds 64 kB)"
 
 
-def upright(values: Pixels | Plane, orientation: int) -> Pixels | Plane:
+def upright(values: NDArray[_Level], orientation: int) -> NDArray[_Level]:
     """Turn stored pixels [H, W, ...] as EXIF says: the row and column that are first are those of the scene.
 
     Source: Exif 2.32, tag 274.
     """
-    turned = {
+    turned: dict[int, Callable[[NDArray[_Level]], NDArray[_Level]]] = {
         2: lambda v: v[:, ::-1],
         3: lambda v: v[::-1, ::-1],
         4: lambda v: v[::-1],

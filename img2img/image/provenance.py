@@ -90,28 +90,28 @@ def packet(existing: bytes | None, mark: Mark | None, limit: int = _MAX_BYTES) -
         The packet, None if there is nothing to say; and a note, or "".
     """
     note = ""
-    root = None
-    if existing is not None:
-        root = _parsed(existing)
-        note = "" if root is not None else _UNREADABLE
-    for tree in (root, None):
-        made = _serialised(tree, mark)
-        if made is None or len(made) <= limit:
-            return made, note
-        note = "its XMP is too long for the format and was left out"
-    return None, note
+    if existing:
+        try:
+            made = _serialised(_parsed(existing), mark)
+        except (ET.ParseError, ValueError, RecursionError):  # not XML, not UTF-8, or nested without end
+            note = _UNREADABLE
+        else:
+            if made is None or len(made) <= limit:
+                return made, ""
+            note = "its XMP is too long for the format and was left out"
+    return _serialised(None, mark), note
 
 
-def _parsed(data: bytes) -> ET.Element | None:
+def _parsed(data: bytes) -> ET.Element:
     """Parse a packet of a stranger: bounded, and without a document type, so that no entity can grow or be fetched."""
     text = data.rstrip(b"\0 \r\n\t")
     if len(text) > _MAX_BYTES or b"<!DOCTYPE" in text or b"<!ENTITY" in text:
-        return None
-    try:
-        root = ET.fromstring(text.decode("utf-8-sig"))  # noqa: S314 (bounded and without a document type, as above)
-    except (ET.ParseError, ValueError, RecursionError):
-        return None
-    return root if root.tag == _RDF else root.find(_RDF)
+        raise ValueError("too long, or with a document type")
+    root = ET.fromstring(text.decode("utf-8-sig"))  # noqa: S314 (bounded and without a document type, as above)
+    found = root if root.tag == _RDF else root.find(_RDF)
+    if found is None:
+        raise ValueError("XML, but no XMP")
+    return found
 
 
 def _serialised(rdf: ET.Element | None, mark: Mark | None) -> bytes | None:
@@ -128,10 +128,7 @@ def _serialised(rdf: ET.Element | None, mark: Mark | None) -> bytes | None:
         return None
     meta = ET.Element(_name("x", "xmpmeta"))
     meta.append(body)
-    try:
-        return f"{_BEGIN}{ET.tostring(meta, 'unicode')}{_END}".encode()
-    except (RecursionError, UnicodeEncodeError):  # nested without end, or half a surrogate pair
-        return None if mark is None else _serialised(None, mark)
+    return f"{_BEGIN}{ET.tostring(meta, 'unicode')}{_END}".encode()
 
 
 def _forget(description: ET.Element, names: set[str]) -> None:

@@ -12,6 +12,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from img2img.errors import DataError
+from img2img.image.levels import Pixels
 from img2img.image.opening import check_frames, check_size
 from img2img.image.picture import FIRST_ONLY, Picture, Pictures, ValueRange, join
 
@@ -131,14 +132,14 @@ def _picture(values: NDArray[np.generic], name: str, file_format: str, value_ran
     return Picture(pixels, None, file_format, None, None, join(*notes), value_range=value_range)
 
 
-def from_unit(pixels: NDArray[np.float32], value_range: ValueRange) -> NDArray[np.float32]:
+def from_unit(pixels: Pixels, value_range: ValueRange) -> NDArray[np.float32]:
     """Map pixels in [-1, 1] to values of a file: -1 to the low end, 1 to the high one."""
     low, high = value_range
     values = (pixels.astype(np.float64) + 1) * ((high - low) / 2) + low
     return values.astype(np.float32)
 
 
-def npy_bytes(pixels: NDArray[np.float32], value_range: ValueRange) -> bytes:
+def npy_bytes(pixels: Pixels, value_range: ValueRange) -> bytes:
     """Encode an array [H, W] for grey, [H, W, 3] for colour."""
     values = from_unit(pixels, value_range)
     buffer = io.BytesIO()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -144,12 +143,15 @@ def _pictures(
 
 def _count(image: Image.Image) -> int:
     """Count frames, or as many as are read and one more."""
-    if image.format == "TIFF":  # a chain of directories; Pillow's own count of a long one takes minutes
-        with contextlib.suppress(EOFError):
-            image.seek(MAX_FRAMES)
-            return MAX_FRAMES + 1
-        image.seek(0)
-    return int(getattr(image, "n_frames", 1))
+    if image.format != "TIFF":
+        return int(getattr(image, "n_frames", 1))
+    for index in range(1, MAX_FRAMES + 1):  # a chain of directories; Pillow's own count of a long one takes minutes
+        try:
+            image.seek(index)
+        except EOFError:
+            image.seek(0)
+            return index
+    return MAX_FRAMES + 1
 
 
 def _decoder(file: BinaryIO, page: int) -> Deeper:

@@ -100,7 +100,7 @@ def _curve(tag: bytes) -> NDArray[np.float64]:
         table = np.frombuffer(tag, ">u2", count, 12) / 65535
         curve = np.interp(_LEVELS, np.linspace(0, 1, count), table)
     elif kind == b"para":
-        curve = _parametric(*struct.unpack_from(">H", tag, 8), tag)
+        curve = _parametric(tag)
     else:
         raise ValueError(f"a curve of kind {kind!r}")
     rising = np.maximum.accumulate(np.clip(curve, 0, 1))
@@ -109,13 +109,15 @@ def _curve(tag: bytes) -> NDArray[np.float64]:
     return rising
 
 
-def _parametric(kind: int, tag: bytes) -> NDArray[np.float64]:
+def _parametric(tag: bytes) -> NDArray[np.float64]:
+    (kind,) = struct.unpack_from(">H", tag, 8)
     names = _PARAMETERS[kind]
     values = [value / 65536 for value in struct.unpack_from(f">{len(names)}i", tag, 12)]
     p = {"a": 1.0, "b": 0.0, "c": 0.0, "e": 0.0, "f": 0.0, **dict(zip(names, values, strict=True))}
-    above = np.maximum(p["a"] * _LEVELS + p["b"], 0) ** p["g"]
+    above: NDArray[np.float64] = np.maximum(p["a"] * _LEVELS + p["b"], 0) ** p["g"]
     if kind == 0:
         return above
     if kind in {1, 2}:  # c is what is added, also below the threshold -b/a
-        return above + (p["c"] if kind == 2 else 0)  # noqa: PLR2004 (the function type's number)
-    return np.where(p["d"] <= _LEVELS, above + p["e"], p["c"] * _LEVELS + p["f"])
+        return np.add(above, p["c"] if kind == 2 else 0)  # noqa: PLR2004 (the function type's number)
+    whole: NDArray[np.float64] = np.where(p["d"] <= _LEVELS, above + p["e"], p["c"] * _LEVELS + p["f"])
+    return whole

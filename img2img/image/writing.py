@@ -12,12 +12,12 @@ from PIL import Image
 from img2img.errors import DataError
 from img2img.image import colour, metadata, provenance
 from img2img.image.atomic import atomically
-from img2img.image.deep import Extra
 from img2img.image.encoding import encoded
 from img2img.image.opening import FORMATS, suffixes
 from img2img.image.picture import Picture, Pictures, ValueRange
 from img2img.image.provenance import Mark
 from img2img.image.ranged import check_range
+from img2img.image.tiff import Extra
 
 Icc = Literal["srgb", "keep"]
 """Which colours a file gets whose source had a profile: sRGB, or those of that profile."""

@@ -19,8 +19,10 @@ from img2img.devices import resolve_device
 from img2img.errors import ConfigError, DataError
 from img2img.image import (
     Picture,
+    Pixels,
     picture_of,
     resized,
+    resized_plane,
     round_to_8_bits,
     to_image,
     to_pixels,
@@ -123,7 +125,7 @@ class Translator:
             scale = size / min(pixels.shape[:2])
             height, width = (max(round(side * scale), 1) for side in pixels.shape[:2])
             pixels = resized(pixels, height, width)
-            alpha = None if alpha is None else resized(alpha[..., None], height, width)[..., 0]
+            alpha = None if alpha is None else resized_plane(alpha, height, width)
         translated = to_pixels(self.tensor(to_tensor(pixels)[None], to)[0], pixels.dtype)
         return replace(picture, pixels=translated, alpha=alpha)
 
@@ -161,7 +163,7 @@ class Translator:
             return [self(one, to) for one in image]
         raise TypeError(f"expected a PIL image, a NumPy array, a tensor or a list of them, got {type(image).__name__}")
 
-    def _array(self, image: NDArray[np.uint8], to: str | None) -> NDArray[np.uint8]:
+    def _array(self, image: NDArray[np.uint8], to: str | None) -> Pixels:
         shape = image.shape
         if image.dtype != np.uint8 or len(shape) not in {2, 3} or (len(shape) == 3 and shape[2] not in {1, 3, 4}):  # noqa: PLR2004
             got = f"{image.dtype} {list(shape)}"
