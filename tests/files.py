@@ -78,9 +78,9 @@ def inked(rgb: np.ndarray) -> np.ndarray:
 
 def cmyk_profile() -> bytes:
     grid = 17
-    cmyk = np.stack(np.meshgrid(*[[0.0, 1.0]] * 4, indexing="ij"), -1).reshape(16, 4)
+    cmyk = np.stack(np.meshgrid(*[np.linspace(0, 1, 9)] * 4, indexing="ij"), -1).reshape(-1, 4)
     rgb = inked((1 - cmyk[:, :3]) * (1 - cmyk[:, 3:]))
-    forward = _lab_bytes(Image.fromarray(np.rint(rgb).astype(np.uint8).reshape(1, 16, 3)))
+    forward = _lab_bytes(Image.fromarray(np.rint(rgb).astype(np.uint8).reshape(1, -1, 3)))
     steps = np.linspace(0, 255, grid).round().astype(np.uint8)
     lattice = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(grid, grid * grid, 3)
     stored = np.dstack([lattice[..., 0], lattice[..., 1] ^ 0x80, lattice[..., 2] ^ 0x80])
@@ -91,7 +91,7 @@ def cmyk_profile() -> bytes:
     dull = (np.asarray(shown).astype(float) - DARK) / (255 - DARK)
     inks = (1 - (dull - (1 - DULL) * dull.mean(-1, keepdims=True)) / DULL).clip(0, 1)
     back = np.rint(np.dstack([inks, np.zeros(inks.shape[:2])]) * 255)
-    tags = {b"wtpt": _xyz((0.9642, 1, 0.8249)), b"A2B0": _table(4, 3, 2, forward), b"B2A0": _table(3, 4, grid, back)}
+    tags = {b"wtpt": _xyz((0.9642, 1, 0.8249)), b"A2B0": _table(4, 3, 9, forward), b"B2A0": _table(3, 4, grid, back)}
     return _icc(b"prtr", b"CMYK", b"Lab ", tags)
 
 

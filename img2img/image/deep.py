@@ -17,6 +17,8 @@ from PIL import Image
 
 from img2img.image.levels import Pixels, Plane
 
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # its remarks on damaged files become our errors
+
 Deep = NDArray[np.uint16]
 _GREY, _GREY_TAGS = "I;16", {"bits": 258, "photometric": 262}
 _WHITE_IS_ZERO = 0

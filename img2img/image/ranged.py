@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+import math
+import tokenize
 from dataclasses import replace
 from typing import BinaryIO
 
@@ -51,7 +53,10 @@ def read_npy(file: BinaryIO, name: str, value_range: ValueRange | None, limit: i
     if version not in {(1, 0), (2, 0)}:
         raise DataError(f"{name}: expected an array of numbers, got NPY version {version[0]}.{version[1]}")
     reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = reader(file)
+    try:
+        shape, _, dtype = reader(file)
+    except tokenize.TokenError as error:  # NumPy's way to a header that is not Python
+        raise DataError(f"{name}: damaged or truncated (its header cannot be read)") from error
     _check_kind(dtype, name)
     if value_range is None:
         raise DataError(f"{name}: {NO_RANGE.format(kind=f'NPY ({dtype})')}")
@@ -97,6 +102,8 @@ def read_ranged_tiff(
                 if len(shape) not in {2, 3} or (len(shape) == 3 and shape[2] not in {1, 3}):  # noqa: PLR2004 (height, width, channels)
                     raise DataError(f"{name}: expected pages [H, W] or [H, W, C] with C 1 or 3, got {list(shape)}")
                 check_size((shape[1], shape[0]), name, limit)
+                if len(page.dataoffsets) < math.prod(page.chunked):  # tifffile would fill what is missing with zeros
+                    raise DataError(f"{name}: damaged or truncated (it has not all its strips)")
                 total += shape[0] * shape[1]
                 check_frames(len(pages) + 1, total, name, limit)
                 pages.append(_picture(page.asarray(), name, "TIFF", value_range))
