@@ -95,6 +95,15 @@ def cmyk_profile() -> bytes:
     return _icc(b"prtr", b"CMYK", b"Lab ", tags)
 
 
+def scanner_profile() -> bytes:
+    """A table from RGB to Lab, without a way back."""
+    steps = np.linspace(0, 1, 9)
+    rgb = inked(np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3))
+    forward = _lab_bytes(Image.fromarray(np.rint(rgb).astype(np.uint8).reshape(1, -1, 3)))
+    tags = {b"wtpt": _xyz((0.9642, 1, 0.8249)), b"A2B0": _table(3, 3, 9, forward)}
+    return _icc(b"scnr", b"RGB ", b"Lab ", tags)
+
+
 def chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 

@@ -300,6 +300,20 @@ def test_cmyk_is_read_through_its_profile_and_given_back_as_cmyk(tmp_path, suffi
     assert np.abs(read_picture(tmp_path / f"z.{suffix}").pixels.astype(float) - found.pixels).mean() < 4
 
 
+def test_a_profile_of_tables_is_read_with_8_bits_and_one_without_a_way_back_is_said(tmp_path):
+    profile = files.scanner_profile()
+    write_picture(tmp_path / "x.tif", picture(colours().astype(np.uint16) * 257))
+    with tifffile.TiffFile(tmp_path / "x.tif") as tiff:
+        tifffile.imwrite(tmp_path / "y.tif", tiff.asarray(), photometric="rgb", iccprofile=profile)
+    found = read_pictures(tmp_path / "y.tif").frames[0]
+    assert (found.pixels.dtype, found.reduced) == (np.uint8, "16 bits reduced to 8")
+    assert np.abs(found.pixels.astype(int) - colours()).max() > 20
+    notes = write_picture(tmp_path / "z.tif", found, icc="keep")
+    assert notes == ("the source's colour profile cannot be kept in an RGB TIFF: sRGB instead",)
+    with Image.open(tmp_path / "z.tif") as image:
+        assert image.info["icc_profile"] == srgb_profile()
+
+
 def test_the_embedded_profile_does_not_tell_the_time(tmp_path):
     """littlecms stamps its profiles with the hour; two runs must write the same bytes."""
     assert srgb_profile()[24:36] == b"\x07\xd0\0\x01\0\x01\0\0\0\0\0\0"

@@ -9,11 +9,14 @@ import struct
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from img2img.errors import DataError
@@ -269,6 +272,41 @@ def test_every_file_is_read_or_refused_with_its_name(tmp_path, group, monkeypatc
 
 def test_there_are_as_many_as_were_promised():
     assert sum(len(list(group())) for group in GROUPS) >= 96
+
+
+@settings(max_examples=150)
+@given(st.data())
+def test_no_mutant_escapes_as_anything_but_a_data_error(data):
+    """Bytes changed and cut in files of several frames, of 16 bits, of floats, with profiles and directories."""
+    mutant = bytearray(data.draw(st.sampled_from(_seeds())))
+    for _ in range(data.draw(st.integers(1, 3))):
+        mutant[data.draw(st.integers(0, len(mutant) - 1))] = data.draw(st.integers(0, 255))
+    mutant = mutant[: len(mutant) - data.draw(st.integers(0, 20))]
+    for value_range in (None, (0.0, 1.0)):
+        try:
+            pictures = read_pictures(io.BytesIO(bytes(mutant)), "x", value_range=value_range, max_pixels=1_000_000)
+        except DataError:
+            continue
+        else:
+            write_pictures(io.BytesIO(), pictures, file_format="TIFF", icc="keep", mark=Mark("abc"))
+
+
+@cache
+def _seeds() -> tuple[bytes, ...]:
+    small = NOISE.resize((12, 12))
+    more = {"save_all": True, "append_images": [small.rotate(90)], "duration": 50}
+    deep = Picture(
+        np.random.default_rng(0).integers(0, 65536, (9, 9, 3)).astype(np.uint16), None, "", ICC, _exif(1), ""
+    )
+    floats = Picture(np.zeros((9, 9, 3), np.float32), None, "", None, None, "", value_range=(0, 1))
+    found = [saved(small, kind, **more) for kind in ("GIF", "PNG", "WEBP")]
+    found += [saved(small, kind, icc_profile=ICC, exif=_exif(6)) for kind in ("JPEG", "AVIF")]
+    found.append(saved(small.convert("CMYK"), "JPEG", icc_profile=files.scanner_profile()))
+    for picture, kind in ((deep, "PNG"), (deep, "TIFF"), (floats, "TIFF"), (floats, "NPY")):
+        buffer = io.BytesIO()
+        write_pictures(buffer, Pictures((picture,)), file_format=kind, icc="keep", mark=Mark("abc"))
+        found.append(buffer.getvalue())
+    return tuple(found)
 
 
 def test_odd_pngs_have_the_pixels_that_were_meant(tmp_path):

@@ -118,7 +118,10 @@ def from_srgb(pixels: Pixels, icc: bytes) -> Pixels | None:
         assert source is not None
         return None if target is None or mode == "CMYK" else convert(pixels, source, target)
     image = Image.fromarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)).copy() if grey else pixels)
-    converted = np.asarray(ImageCms.applyTransform(image, _transform(icc, mode, back=True)))
+    try:
+        converted = np.asarray(ImageCms.applyTransform(image, _transform(icc, mode, back=True)))
+    except ImageCms.PyCMSError:  # a scanner's profile, which has no way back
+        return None
     return converted[..., None] if grey else converted
 
 

@@ -258,8 +258,8 @@ def _coloured(file_format: str, pictures: Pictures, icc: Icc) -> tuple[Pictures,
         converted = [_kept(file_format, picture, profile) for picture in pictures.frames]
         if all(picture is not None for picture in converted):
             return replace(pictures, frames=tuple(picture for picture in converted if picture is not None)), ""
-        kind = "grey" if first.pixels.shape[2] == 1 else "RGB"
-        note = f"the source's colour profile is not for a {kind} {file_format}: sRGB instead"
+        kind = "a grey" if first.pixels.shape[2] == 1 else "an RGB"
+        note = f"the source's colour profile cannot be kept in {kind} {file_format}: sRGB instead"
     grey = first.pixels.shape[2] == 1
     if colour.is_srgb(profile) and colour.mode_of(profile) == ("L" if grey else "RGB"):
         embedded: bytes | None = profile
