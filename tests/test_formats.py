@@ -266,6 +266,24 @@ def test_grey_profiles_and_grey_pictures_with_a_profile_for_rgb(tmp_path):
         assert np.abs(np.asarray(image).astype(int) - ramp).max() <= 2
 
 
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp", "avif"])
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("transparent", [False, True])
+@pytest.mark.parametrize("icc", ["srgb", "keep"])
+def test_a_profile_for_grey_is_never_put_into_a_file_of_colours(tmp_path, suffix, depth, transparent, icc):
+    """Nor one for RGB into a file of grey."""
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).astype(f"uint{depth}")
+    alpha = np.full((16, 16), np.iinfo(grey.dtype).max, grey.dtype) if transparent else None
+    for profile in (files.grey_profile(files.gamma(1.8)), ADOBE):
+        write_picture(tmp_path / f"x.{suffix}", picture(grey, alpha=alpha, icc=profile), icc=icc)
+        with Image.open(tmp_path / f"x.{suffix}") as image:
+            embedded = image.info.get("icc_profile")
+            kind = ImageCms.ImageCmsProfile(io.BytesIO(embedded)).profile.xcolor_space.strip() if embedded else None
+            expected = "GRAY" if image.mode in {"L", "LA", "I;16"} else "RGB"
+            assert kind in {None, expected}
+            assert (kind == "RGB") == (expected == "RGB")
+
+
 @pytest.mark.parametrize(
     ("profile", "mode"), [(b"this is no profile", "RGB"), (ADOBE[:200], "RGB"), (b"\xff" * 4000, "L"), (P3, "CMYK")]
 )

@@ -45,6 +45,7 @@ def write_tiff(file: BinaryIO, pages: Sequence[tuple[Pixels, Plane | None]], ext
     big = sum(pixels.nbytes + (0 if alpha is None else alpha.nbytes) for pixels, alpha in pages) > _CLASSIC_BYTES
     with tifffile.TiffWriter(buffer, bigtiff=big, byteorder="<") as writer:
         for number, (pixels, alpha) in enumerate(pages):
+            alike = pixels.shape[2] == pages[0][0].shape[2]
             if alpha is not None and pixels.dtype == np.uint16:
                 pixels = with_channels(pixels, 3)  # noqa: PLW2901 (16-bit grey with alpha is known to few readers)
             body = pixels if alpha is None else np.dstack([pixels, alpha])
@@ -55,7 +56,7 @@ def write_tiff(file: BinaryIO, pages: Sequence[tuple[Pixels, Plane | None]], ext
                 extrasamples=None if alpha is None else ["unassalpha"],
                 compression="zlib",
                 predictor=body.dtype.kind == "u",
-                iccprofile=extra.icc,
+                iccprofile=extra.icc if alike else None,
                 resolution=extra.dpi,
                 resolutionunit=None if extra.dpi is None else "inch",
                 metadata=None,

@@ -258,9 +258,9 @@ def _coloured(file_format: str, pictures: Pictures, icc: Icc) -> tuple[Pictures,
         converted = [_kept(file_format, picture, profile) for picture in pictures.frames]
         if all(picture is not None for picture in converted):
             return replace(pictures, frames=tuple(picture for picture in converted if picture is not None)), ""
-        kind = "a grey" if first.pixels.shape[2] == 1 else "an RGB"
+        kind = "a grey" if _stored_grey(file_format, first) else "an RGB"
         note = f"the source's colour profile cannot be kept in {kind} {file_format}: sRGB instead"
-    grey = first.pixels.shape[2] == 1
+    grey = _stored_grey(file_format, first)
     if colour.is_srgb(profile) and colour.mode_of(profile) == ("L" if grey else "RGB"):
         embedded: bytes | None = profile
     else:  # grey without a profile is taken for sRGB's; an RGB profile in a grey file is an error in PNG
@@ -268,9 +268,17 @@ def _coloured(file_format: str, pictures: Pictures, icc: Icc) -> tuple[Pictures,
     return pictures.each(lambda picture: replace(picture, icc_profile=embedded)), note
 
 
+def _stored_grey(file_format: str, picture: Picture) -> bool:
+    """Return whether grey stays grey in the file: WebP has none, and AVIF and 16 bits have none with alpha."""
+    transparent = picture.alpha is not None and (file_format == "AVIF" or picture.pixels.dtype == np.uint16)
+    return picture.pixels.shape[2] == 1 and file_format != "WEBP" and not transparent
+
+
 def _kept(file_format: str, picture: Picture, profile: bytes) -> Picture | None:
-    cmyk = colour.mode_of(profile) == "CMYK"
-    if picture.icc_profile != profile or (cmyk and (file_format not in _CMYK_FORMATS or picture.alpha is not None)):
+    mode = colour.mode_of(profile)
+    cmyk = mode == "CMYK" and (file_format not in _CMYK_FORMATS or picture.alpha is not None)
+    grey = mode == "L" and not _stored_grey(file_format, picture)
+    if picture.icc_profile != profile or cmyk or grey:
         return None
     pixels = colour.from_srgb(picture.pixels, profile)
     return None if pixels is None else replace(picture, pixels=pixels)
