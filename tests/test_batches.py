@@ -22,6 +22,7 @@ import img2img
 from img2img.checkpoint import save_translator
 from img2img.errors import DataError
 from img2img.translate import folder as batch
+from img2img.translate.files import Files
 from img2img.translate.inputs import plan
 from img2img.translate.journal import PREFIX
 from img2img.translate.pipeline import Stages, flow
@@ -198,31 +199,31 @@ def test_fail_fast_stops_and_counts_what_was_not_reached(model, images, tmp_path
 def test_a_full_or_read_only_disk_ends_the_batch_in_one_line_and_it_goes_on_later(
     model, images, tmp_path, monkeypatch, number
 ):
-    translator, real, left = img2img.load(model, "cpu"), batch.write_picture, [2]
+    translator, real, left = img2img.load(model, "cpu"), Files.write, [2]
 
-    def full(path, picture):
+    def full(self, path, pictures):
         if not left[0]:
             raise OSError(number, os.strerror(number), str(path))
         left[0] -= 1
-        real(path, picture)
+        return real(self, path, pictures)
 
-    monkeypatch.setattr(batch, "write_picture", full)
+    monkeypatch.setattr(Files, "write", full)
     with pytest.raises(OSError, match=os.strerror(number)):
         translator.folder(images, tmp_path / "out")
-    monkeypatch.setattr(batch, "write_picture", real)
+    monkeypatch.setattr(Files, "write", real)
     report = translator.folder(images, tmp_path / "out")
     assert (len(report.translated), len(report.skipped), len(report.failed)) == (3, 2, 0)
 
 
 def test_a_source_that_vanishes_in_between_is_one_failure(model, images, tmp_path, monkeypatch):
-    real = batch.read_picture
+    real = Files.read
 
-    def vanishing(path, name):
+    def vanishing(self, path, name, target):
         if name == "sub/1.png":
             path.unlink()
-        return real(path, name)
+        return real(self, path, name, target)
 
-    monkeypatch.setattr(batch, "read_picture", vanishing)
+    monkeypatch.setattr(Files, "read", vanishing)
     report = img2img.load(model, "cpu").folder(images, tmp_path / "out")
     assert report.failed == {"sub/1.png": "no such file"}
     assert len(report.translated) == 4

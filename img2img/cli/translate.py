@@ -12,6 +12,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from img2img.image import Picture
+    from img2img.translate.files import Files
     from img2img.translate.folder import How, Verdict
     from img2img.translate.inputs import Plan
     from img2img.translate.report import Entry, FolderReport
@@ -48,6 +50,17 @@ def translate(
     shard: Annotated[
         str | None, typer.Option(help="2/5: only every 5th image from the 2nd; five such commands share the work.")
     ] = None,
+    frames: Annotated[str, typer.Option(help="all frames and pages of GIF, PNG, WebP and TIFF, or the first.")] = "all",
+    icc: Annotated[
+        str, typer.Option(help="Of files with a colour profile: srgb, or keep (converted back to the source's).")
+    ] = "srgb",
+    no_mark: Annotated[bool, typer.Option("--no-mark", help="Leave out the XMP that says: generated.")] = False,
+    strip_metadata: Annotated[bool, typer.Option("--strip-metadata", help="Leave out EXIF and XMP.")] = False,
+    background: Annotated[str, typer.Option(help="Colour under alpha where a format has none.")] = "white",
+    max_pixels: Annotated[int | None, typer.Option(min=1, help="Refuse larger images; 89 million by default.")] = None,
+    value_range: Annotated[
+        tuple[float, float] | None, typer.Option(help="Lowest and highest value of float TIFF and NPY files.")
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads that read, and as many that write; by default what suits.")
     ] = None,
@@ -75,11 +88,15 @@ def translate(
 
     img2img translate runs/colour 'scans/**/*.tif' more/ out/ --format png
     """
+    from dataclasses import replace
+
     from rich.console import Console
 
     from img2img.configured import nearest
     from img2img.devices import keep_freed_memory
     from img2img.errors import ConfigError
+    from img2img.image import Mark, suffixes
+    from img2img.translate.files import Files
     from img2img.translate.folder import How
     from img2img.translate.inputs import plan
     from img2img.translate.translator import load
@@ -88,16 +105,28 @@ def translate(
         ("weights", weights, ("ema", "raw")),
         ("existing", existing, _EXISTING),
         ("precision", precision, ("auto", "fp32", "bf16")),
+        ("frames", frames, ("all", "first")),
+        ("icc", icc, ("srgb", "keep")),
     ):
         if value is not None and value not in known:
             raise ConfigError(f"--{name} {value}: expected {', '.join(known)}{nearest(value, known)}")
     options = {"weights": weights, "precision": precision, "stochastic": stochastic, "seed": seed}
+    files = Files(
+        frames=frames,  # type: ignore[arg-type]
+        icc=icc,  # type: ignore[arg-type]
+        metadata=not strip_metadata,
+        background=_colour(background),
+        max_pixels=max_pixels,
+        value_range=value_range,
+    )
     if "-" in sources or out == "-":
-        _through(sources, out, file_format, lambda: load(model, device, **options), to, size)  # type: ignore[arg-type]
+        translator = load(model, device, **options)  # type: ignore[arg-type]
+        files = replace(files, mark=None if no_mark else Mark.of(translator.header))
+        _through(sources, out, file_format, files, lambda picture: translator.picture(picture, to, size))
         return
     keep_freed_memory()
     console = Console()
-    whole = plan(sources, out, file_format=file_format, suffix=suffix)
+    whole = plan(sources, out, file_format=file_format, suffix=suffix, kinds=suffixes(value_range))
     part = _part(shard)
     todo = whole.shard(*part) if part else whole
     if dry_run and not todo.jobs:
@@ -109,6 +138,8 @@ def translate(
         existing=existing,  # type: ignore[arg-type]
         fail_fast=fail_fast,
         threads=threads,
+        files=replace(files, mark=None if no_mark else Mark.of(translator.header)),
+        resizes=size is not None,
         settings=translator.settings(to, size),
         part=f"{part[0]}of{part[1]}" if part else "",
     )
@@ -138,12 +169,10 @@ def _say_start(console: Console, count: int, direction: str, directions: list[st
 
 
 def _say_plan(console: Console, todo: Plan, how: How) -> None:
-    from img2img.translate.folder import decide
-    from img2img.translate.journal import Journal
+    from img2img.translate.folder import decide, journal_of
     from img2img.translate.report import printable
 
-    journal = Journal.of(todo.out, how.settings) if todo.out else None
-    verdicts: list[Verdict] = decide(todo, journal, how.existing)
+    verdicts: list[Verdict] = decide(todo, journal_of(todo, how), how.existing)
     for verdict in verdicts:
         what = "would translate" if verdict.status is None else f"{verdict.status}: {verdict.reason}:"
         said = printable(f"{what} {verdict.job.source} -> {verdict.job.target}")
@@ -205,38 +234,42 @@ def _say_end(console: Console, todo: Plan, report: FolderReport) -> None:
 
 
 def _through(
-    sources: list[str], out: str, file_format: str | None, load: Callable[[], object], to: str | None, size: int | None
+    sources: list[str],
+    out: str,
+    file_format: str | None,
+    files: Files,
+    translate: Callable[[Picture], Picture],
 ) -> None:
     """Translate one image from standard input, to standard output, or both."""
     import io
-    import tempfile
 
     from img2img.errors import ConfigError
-    from img2img.image import read_picture, write_picture
-    from img2img.translate.translator import Translator
+    from img2img.image import format_of
 
     if len(sources) != 1:
         raise ConfigError("- stands for one image: give it alone, and one OUT")
-    name = "standard input" if sources[0] == "-" else sources[0]
-    source = io.BytesIO(sys.stdin.buffer.read()) if sources[0] == "-" else Path(sources[0])
-    picture = read_picture(source, name)
-    translator = load()
-    assert isinstance(translator, Translator)
-    translated = translator.picture(picture, to, size)
+    if out != "-" and Path(out).is_dir():
+        raise ConfigError(f"{out}: expected the name of a file to write; an image from standard input has none")
+    piped = sources[0] == "-"
+    source = io.BytesIO(sys.stdin.buffer.read()) if piped else Path(sources[0])
+    pictures = files.read(source, "standard input" if piped else sources[0]).each(translate)
     if out != "-":
-        if Path(out).is_dir():
-            raise ConfigError(f"{out}: expected the name of a file to write; an image from standard input has none")
-        write_picture(Path(out), translated)
+        files.write(Path(out), pictures)
         return
-    with tempfile.TemporaryDirectory() as folder:
-        whole = Path(folder) / f"image.{file_format or _ENDINGS.get(picture.format, 'png')}"
-        write_picture(whole, translated)
-        sys.stdout.buffer.write(whole.read_bytes())
+    data = io.BytesIO()
+    files.write(data, pictures, format_of(Path(f"x.{file_format}")) if file_format else None)
+    sys.stdout.buffer.write(data.getvalue())
 
 
-_ENDINGS = {"JPEG": "jpg", "TIFF": "tif", "JPEG2000": "jp2"} | {
-    name: name.lower() for name in ("PNG", "WEBP", "BMP", "GIF", "AVIF")
-}
+def _colour(name: str) -> tuple[int, int, int]:
+    from PIL import ImageColor
+
+    from img2img.errors import ConfigError
+
+    try:
+        return ImageColor.getrgb(name)[:3]
+    except ValueError as error:
+        raise ConfigError(f"--background {name}: expected a colour such as white or #ff8000") from error
 
 
 def _bar(console: Console, total: int):  # type: ignore[no-untyped-def]  # noqa: ANN202 (a context manager of a callable)

@@ -7,14 +7,16 @@ import io
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from PIL import Image
 
 from img2img.errors import DataError
-from img2img.image import Picture, opened, read_picture, to_image, write_picture
+from img2img.image import Picture, Pictures, to_image
+from img2img.translate.files import Files
 from img2img.translate.inputs import Job, Plan
 from img2img.translate.journal import Journal, State, stamp
 from img2img.translate.pipeline import Done, Stages, flow
@@ -25,7 +27,6 @@ Existing = Literal["skip", "newer", "overwrite", "error"]
 that is not ours. ``newer``: also replace what is older than its source. ``overwrite``: replace. ``error``: refuse."""
 
 _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-_BYTES_PER_PIXEL = 12  # what is read, what is written, and their alpha
 _THUMBNAIL_PX = 256
 _LISTED = 3
 
@@ -39,7 +40,9 @@ class How:
         fail_fast: stop at the first failure.
         threads: that read, and again as many that write; by default what suits the machine.
         memory: bytes that pictures between reading and writing may take.
-        settings: what decides the outputs' bytes, for the journal.
+        files: what is read and kept of files.
+        resizes: whether outputs have other sizes than inputs.
+        settings: what decides the outputs' bytes beside that, for the journal.
         part: see :meth:`Journal.of`.
         stop: asked before every image; once true, what has begun is finished and the rest is left.
         progress: called with each entry.
@@ -49,6 +52,8 @@ class How:
     fail_fast: bool = False
     threads: int | None = None
     memory: int = 2_000_000_000
+    files: Files = field(default_factory=Files)
+    resizes: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     part: str = ""
     stop: Callable[[], bool] = lambda: False
@@ -62,6 +67,11 @@ class Verdict:
     job: Job
     status: Status | None = None
     reason: str = ""
+
+
+def journal_of(plan: Plan, how: How) -> Journal | None:
+    """Return the record of the folder that a plan writes; None for one file to one file."""
+    return Journal.of(plan.out, {**how.settings, **how.files.settings()}, how.part) if plan.out else None
 
 
 def decide(plan: Plan, journal: Journal | None, existing: Existing | None) -> list[Verdict]:
@@ -126,7 +136,7 @@ def translate_folder(translate: Callable[[Picture], Picture], plan: Plan, how: H
     """
     how = how or How()
     began = time.monotonic()
-    journal = Journal.of(plan.out, how.settings, how.part) if plan.out else None
+    journal = journal_of(plan, how)
     verdicts = decide(plan, journal, how.existing)
     report = FolderReport(inputs=len(plan.jobs), others=plan.others)
     try:
@@ -155,7 +165,7 @@ def _entries(
     for verdict in verdicts:
         if verdict.status is not None:
             yield _entry(verdict.job, verdict.status, out, verdict.reason)
-    work = _Work(translate, journal, [verdict.job for verdict in verdicts if verdict.status is None])
+    work = _Work(translate, how, journal, [verdict.job for verdict in verdicts if verdict.status is None])
     failed = ["" for verdict in verdicts if verdict.status == "failed"]
     threads = how.threads or min(4, os.cpu_count() or 1)
     for done in flow(
@@ -184,12 +194,16 @@ class _Work:
 
     Args:
         translate: one picture to another.
+        how: the batch is done.
         journal: that learns what is completed, or None.
         jobs: what to do.
     """
 
-    def __init__(self, translate: Callable[[Picture], Picture], journal: Journal | None, jobs: list[Job]) -> None:
-        self.translate, self.journal, self.jobs = translate, journal, jobs
+    def __init__(
+        self, translate: Callable[[Picture], Picture], how: How, journal: Journal | None, jobs: list[Job]
+    ) -> None:
+        self.translate, self.how, self.journal, self.jobs = translate, how, journal, jobs
+        self.files = how.files
         self.shown = {jobs[index].name for index in pictured(len(jobs))} if jobs else set()
         self.notes: dict[str, str] = {}
         self.stamps: dict[str, list[int] | None] = {}
@@ -197,31 +211,32 @@ class _Work:
         self._before: dict[str, bytes] = {}
 
     def weigh(self, job: Job) -> int:
-        with opened(job.source, job.name) as image:
-            return image.width * image.height * _BYTES_PER_PIXEL
+        return self.files.weigh(job.source, job.name)
 
-    def read(self, job: Job) -> Picture:
+    def read(self, job: Job) -> Pictures:
         self.stamps[job.name] = stamp(job.source)
-        picture = read_picture(job.source, job.name)
+        pictures = self.files.read(job.source, job.name, job.target)
+        if not self.how.resizes:
+            self.files.check(job.target, pictures)  # before the network works in vain
         if job.name in self.shown:
-            self._before[job.name] = _thumbnail(picture)
-        if picture.reduced:
-            self.notes[job.name] = picture.reduced
-        return picture
+            self._before[job.name] = _thumbnail(pictures.frames[0])
+        return pictures
 
-    def make(self, job: Job, picture: Picture) -> Picture:
+    def make(self, job: Job, pictures: Pictures) -> Pictures:
         del job
-        return self.translate(picture)
+        return pictures.each(self.translate)
 
-    def write(self, job: Job, picture: Picture) -> None:
+    def write(self, job: Job, pictures: Pictures) -> None:
         job.target.parent.mkdir(parents=True, exist_ok=True)
         if self.journal:
             self.journal.begin(job)
-        write_picture(job.target, picture)
+        left_out = self.files.write(job.target, pictures)
         if self.journal:
             self.journal.done(job, self.stamps.pop(job.name))
+        if note := "; ".join(dict.fromkeys(filter(None, (pictures.reduced, *left_out)))):
+            self.notes[job.name] = note
         if job.name in self.shown:
-            self.pictures[job.name] = self._before.pop(job.name), _thumbnail(picture)
+            self.pictures[job.name] = self._before.pop(job.name), _thumbnail(pictures.frames[0])
 
 
 def _reason(done: Done[Job], error: Exception) -> str:
@@ -238,6 +253,8 @@ def _reason(done: Done[Job], error: Exception) -> str:
 
 
 def _thumbnail(picture: Picture) -> bytes:
+    if picture.pixels.dtype == np.float32:  # of a float file, in [-1, 1]
+        picture = replace(picture, pixels=((picture.pixels.clip(-1, 1) + 1) * 127.5).round().astype(np.uint8))
     image = to_image(picture)
     image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
     if image.has_transparency_data:

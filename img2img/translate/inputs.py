@@ -60,13 +60,21 @@ class Plan:
         return Plan(self.jobs[index - 1 :: count], self.out, self.others)
 
 
-def plan(sources: Sequence[str | Path], out: str | Path, *, file_format: str | None = None, suffix: str = "") -> Plan:
+def plan(
+    sources: Sequence[str | Path],
+    out: str | Path,
+    *,
+    file_format: str | None = None,
+    suffix: str = "",
+    kinds: frozenset[str] = SUFFIXES,
+) -> Plan:
     """List what is translated to where.
 
     Args:
         sources: image files, folders (at any depth) and patterns such as ``photos/*.jpg``.
         out: a folder; or for one image the file to write.
         file_format: ending to write instead of each file's own, such as ``png``.
+        kinds: endings of names that are taken for images.
         suffix: put behind the stem: ``_colour`` makes ``a.png`` into ``a_colour.png``.
 
     Returns:
@@ -79,16 +87,16 @@ def plan(sources: Sequence[str | Path], out: str | Path, *, file_format: str | N
     """
     out = Path(out)
     ending = None if file_format is None else f".{file_format.lower().removeprefix('.')}"
-    if ending is not None and ending not in SUFFIXES:
-        raise DataError(f"format {file_format}: expected one of {', '.join(sorted(s[1:] for s in SUFFIXES))}")
+    if ending is not None and ending not in kinds:
+        raise DataError(f"format {file_format}: expected one of {', '.join(sorted(kind[1:] for kind in kinds))}")
     if "/" in suffix or os.sep in suffix:
         raise DataError(f"suffix {suffix}: expected a part of a file name, got a path")
-    found, others = _found([path for source in sources for path in _expanded(source)])
+    found, others = _found([path for source in sources for path in _expanded(source)], kinds)
     if not found:
         given = ", ".join(map(str, sources))
-        raise DataError(f"{given}: no images found; expected files that end in {', '.join(sorted(SUFFIXES))}")
+        raise DataError(f"{given}: no images found; expected files that end in {', '.join(sorted(kinds))}")
     if len(found) == 1 and len(sources) == 1 and not Path(sources[0]).is_dir() and not out.is_dir() and out.suffix:
-        return _one(found[0].source, out)
+        return _one(found[0].source, out, kinds)
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: expected a folder to write into, got a file")
     for source in map(Path, sources):
@@ -106,10 +114,10 @@ def plan(sources: Sequence[str | Path], out: str | Path, *, file_format: str | N
     return Plan(tuple(jobs), out, others)
 
 
-def _one(source: Path, target: Path) -> Plan:
-    if target.suffix.lower() not in SUFFIXES:
+def _one(source: Path, target: Path, kinds: frozenset[str]) -> Plan:
+    if target.suffix.lower() not in kinds:
         raise DataError(
-            f"{target}: expected an existing folder or a name that ends in one of {', '.join(sorted(SUFFIXES))}"
+            f"{target}: expected an existing folder or a name that ends in one of {', '.join(sorted(kinds))}"
         )
     if target.exists() and target.resolve() == source.resolve():
         raise DataError(f"{target}: the output is the input; choose another name or folder")
@@ -135,18 +143,18 @@ class _Image(NamedTuple):
         return self.name.with_name(self.name.name + self.ending)
 
 
-def _found(paths: Sequence[Path]) -> tuple[list[_Image], int]:
+def _found(paths: Sequence[Path], kinds: frozenset[str]) -> tuple[list[_Image], int]:
     """Return each image with its name below the folder it was found in, and how many files are none."""
     images: dict[Path, _Image] = {}
     others = 0
     for path in paths:
         if not path.is_dir():
-            images[path] = _Image(path, Path(path.name), _missing_ending(path) or "")
+            images[path] = _Image(path, Path(path.name), _missing_ending(path, kinds) or "")
             continue
         for file in sorted(_files(path)):
             name = file.relative_to(path)
             hidden = any(part.startswith(".") for part in name.parts)  # .DS_Store, ._photo.jpg, temporary files
-            ending = None if hidden else _missing_ending(file)
+            ending = None if hidden else _missing_ending(file, kinds)
             if ending is None:
                 others += 1
             else:
@@ -154,9 +162,9 @@ def _found(paths: Sequence[Path]) -> tuple[list[_Image], int]:
     return list(images.values()), others
 
 
-def _missing_ending(file: Path) -> str | None:
+def _missing_ending(file: Path, kinds: frozenset[str]) -> str | None:
     """Return what a name lacks to be an image's: nothing, the ending that its first bytes ask for, or None if none."""
-    return "" if file.suffix.lower() in SUFFIXES else _sniffed(file)
+    return "" if file.suffix.lower() in kinds else _sniffed(file)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -15,12 +15,25 @@ from torch import Tensor, nn
 
 from img2img.checkpoint import TranslatorFile, Weights, load_translator
 from img2img.configured import nearest
-from img2img.data.transforms import resized
 from img2img.devices import resolve_device, resolve_precision
 from img2img.errors import ConfigError, DataError
-from img2img.image import Picture, picture_of, round_to_8_bits, to_image, to_pixels, to_tensor, with_channels
+from img2img.image import (
+    Mark,
+    Picture,
+    Pixels,
+    picture_of,
+    resized,
+    resized_plane,
+    round_to_8_bits,
+    suffixes,
+    to_image,
+    to_pixels,
+    to_tensor,
+    with_channels,
+)
 from img2img.networks.base import Generator
 from img2img.translate.eager import Eager, Precision
+from img2img.translate.files import Files
 from img2img.translate.folder import Existing, How, translate_folder
 from img2img.translate.inputs import plan
 from img2img.translate.report import FolderReport
@@ -112,10 +125,10 @@ class Translator:
             return self._engines[key](source)
 
     def picture(self, picture: Picture, to: str | None = None, size: int | None = None) -> Picture:
-        """Translate a decoded file; its alpha, colour profile and EXIF travel along.
+        """Translate a decoded file; its bit depth, alpha, profile, EXIF and XMP travel along.
 
         Args:
-            picture: as read from a file.
+            picture: as read from a file, with 8 or 16 bits or floats; the result has the same.
             to: target domain.
             size: shorter side in pixels to resize the source to first; by default its own size is kept.
         """
@@ -126,8 +139,10 @@ class Translator:
             scale = size / min(pixels.shape[:2])
             height, width = (max(round(side * scale), 1) for side in pixels.shape[:2])
             pixels = resized(pixels, height, width)
-            alpha = None if alpha is None else resized(alpha[..., None], height, width)[..., 0]
-        translated = to_pixels(self.tensor(to_tensor(pixels)[None], to)[0])
+            alpha = None if alpha is None else resized_plane(alpha, height, width)
+        # bf16 has 8 significant bits: more than 8 bits of output would be noise
+        precision: Precision | None = None if pixels.dtype == np.uint8 else "fp32"
+        translated = to_pixels(self.tensor(to_tensor(pixels)[None], to, precision)[0], pixels.dtype)
         return replace(picture, pixels=translated, alpha=alpha)
 
     @overload
@@ -164,7 +179,7 @@ class Translator:
             return [self(one, to) for one in image]
         raise TypeError(f"expected a PIL image, a NumPy array, a tensor or a list of them, got {type(image).__name__}")
 
-    def _array(self, image: NDArray[np.uint8], to: str | None) -> NDArray[np.uint8]:
+    def _array(self, image: NDArray[np.uint8], to: str | None) -> Pixels:
         shape = image.shape
         if image.dtype != np.uint8 or len(shape) not in {2, 3} or (len(shape) == 3 and shape[2] not in {1, 3, 4}):  # noqa: PLR2004
             got = f"{image.dtype} {list(shape)}"
@@ -198,6 +213,7 @@ class Translator:
         to: str | None = None,
         size: int | None = None,
         existing: Existing | None = None,
+        files: Files | None = None,
     ) -> FolderReport:
         """Translate files or every image below folders; see :func:`img2img.translate.folder.translate_folder`.
 
@@ -207,10 +223,13 @@ class Translator:
             to: target domain; the main one by default.
             size: see :meth:`picture`.
             existing: what to do about files that are there, see :data:`img2img.translate.folder.Existing`.
+            files: what is read and kept of files; by default all of it, and the outputs are marked as generated.
         """
+        files = files or Files(mark=Mark.of(self.header))
         sources = [source] if isinstance(source, str | Path) else list(source)
-        how = How(existing=existing, settings=self.settings(to, size))
-        return translate_folder(lambda picture: self.picture(picture, to, size), plan(sources, out), how)
+        how = How(existing=existing, files=files, resizes=size is not None, settings=self.settings(to, size))
+        todo = plan(sources, out, kinds=suffixes(files.value_range))
+        return translate_folder(lambda picture: self.picture(picture, to, size), todo, how)
 
 
 def load(

@@ -1,0 +1,65 @@
+"""Image files in and out: the only place where pixels meet files."""
+
+from img2img.image.atomic import TEMPORARY_PREFIX, atomically
+from img2img.image.levels import (
+    Pixels,
+    Plane,
+    resized,
+    resized_plane,
+    round_to_8_bits,
+    to_8_bits,
+    to_pixels,
+    to_tensor,
+    with_channels,
+)
+from img2img.image.opening import FORMATS, MAX_FRAMES, MAX_PIXELS, SUFFIXES, opened, suffixes
+from img2img.image.picture import Picture, Pictures, ValueRange, to_image
+from img2img.image.provenance import Mark
+from img2img.image.reading import Frames, picture_of, read_picture, read_pictures
+from img2img.image.writing import (
+    FRAME_SUFFIXES,
+    WHITE,
+    Colour,
+    Icc,
+    check_writable,
+    format_of,
+    write_picture,
+    write_pictures,
+)
+
+__all__ = [
+    "FORMATS",
+    "FRAME_SUFFIXES",
+    "MAX_FRAMES",
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "TEMPORARY_PREFIX",
+    "WHITE",
+    "Colour",
+    "Frames",
+    "Icc",
+    "Mark",
+    "Picture",
+    "Pictures",
+    "Pixels",
+    "Plane",
+    "ValueRange",
+    "atomically",
+    "check_writable",
+    "format_of",
+    "opened",
+    "picture_of",
+    "read_picture",
+    "read_pictures",
+    "resized",
+    "resized_plane",
+    "round_to_8_bits",
+    "suffixes",
+    "to_8_bits",
+    "to_image",
+    "to_pixels",
+    "to_tensor",
+    "with_channels",
+    "write_picture",
+    "write_pictures",
+]

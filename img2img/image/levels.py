@@ -1,0 +1,106 @@
+"""THE range, and the only place where pixels and tensors meet.
+
+Inside the package an image is a float32 tensor [C, H, W] in [-1, 1]; outside it is 8 or 16-bit integers, or floats
+whose range somebody stated.
+"""
+
+from __future__ import annotations
+
+from typing import Any, overload
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike, NDArray
+from PIL import Image
+from torch import Tensor
+
+from img2img.errors import DataError
+
+Pixels = NDArray[np.uint8 | np.uint16 | np.float32]
+"""[H, W, C] with C 1 (grey) or 3 (RGB): uint8 or uint16 from black 0 to white 255 or 65535, or float32 in [-1, 1]."""
+
+Plane = NDArray[np.uint8 | np.uint16]
+"""[H, W], such as alpha."""
+
+_LUMA = (0.299, 0.587, 0.114)
+
+
+def to_tensor(pixels: Pixels) -> Tensor:
+    """Turn pixels [H, W, C] into float32 [C, H, W] in [-1, 1]: 0 becomes -1, 255 (or 65535) becomes 1."""
+    planes = torch.from_numpy(np.array(pixels.transpose(2, 0, 1), np.float32, order="C"))
+    return planes if pixels.dtype == np.float32 else planes.div_(highest_level(pixels.dtype) / 2).sub_(1)
+
+
+def highest_level(dtype: DTypeLike) -> int:
+    """Return the level of white: 255 or 65535."""
+    return {"uint8": 255, "uint16": 65535}[np.dtype(dtype).name]
+
+
+@overload
+def to_pixels(image: Tensor) -> NDArray[np.uint8]: ...
+@overload
+def to_pixels(image: Tensor, dtype: DTypeLike) -> Pixels: ...
+def to_pixels(image: Tensor, dtype: DTypeLike = np.uint8) -> Pixels:
+    """Turn float [C, H, W] in [-1, 1] into pixels [H, W, C], rounded to the nearest level and clipped.
+
+    Args:
+        image: float, any device.
+        dtype: uint8, uint16, or float32 (which is clipped and not rounded).
+    """
+    values = image.detach().float()
+    if np.dtype(dtype) == np.float32:
+        return values.clamp(-1, 1).permute(1, 2, 0).contiguous().cpu().numpy()
+    highest = highest_level(dtype)
+    levels = values.add(1).mul(highest / 2).round().clamp(0, highest).permute(1, 2, 0).contiguous()
+    if np.dtype(dtype) == np.uint8:
+        return levels.to(torch.uint8).cpu().numpy()
+    return levels.cpu().numpy().astype(np.uint16)
+
+
+def round_to_8_bits(image: Tensor) -> Tensor:
+    """Round values in [-1, 1] to what an 8-bit file would give back; metrics see what a user would save."""
+    return image.float().add(1).mul(127.5).round().clamp(0, 255).div(127.5).sub(1)
+
+
+def to_8_bits(levels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Scale 16-bit levels to 8, to the nearest: 65535 / 255 = 257."""
+    return ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def with_channels(pixels: Pixels, channels: int) -> Pixels:
+    """Turn grey into RGB or RGB into grey (ITU-R 601 luma) where the network asks for it."""
+    if pixels.shape[2] == channels:
+        return pixels
+    if channels == 3 and pixels.shape[2] == 1:  # noqa: PLR2004 (RGB)
+        return np.repeat(pixels, 3, axis=2)
+    if channels == 1 and pixels.shape[2] == 3:  # noqa: PLR2004 (RGB)
+        if pixels.dtype == np.uint8:
+            return np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
+        luma = np.asarray(pixels @ np.asarray(_LUMA, np.float64))[..., None]
+        return luma.astype(np.float32) if pixels.dtype == np.float32 else np.rint(luma).astype(np.uint16)
+    raise DataError(f"expected an image with {channels} channels, got {pixels.shape[2]}; 1 and 3 are understood")
+
+
+def resized(pixels: Pixels, height: int, width: int) -> Pixels:
+    """Resize with Pillow's bicubic filter, which does not alias when it shrinks (OpenCV's does)."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    if pixels.dtype == np.uint8:
+        grey = pixels.shape[2] == 1
+        image = Image.fromarray(pixels[..., 0] if grey else pixels)
+        array = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0))
+        return array[..., None] if grey else array
+    planes = [
+        Image.fromarray(pixels[..., c].astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
+        for c in range(pixels.shape[2])
+    ]
+    values: NDArray[np.float32] = np.stack([np.asarray(plane) for plane in planes], axis=2)
+    if pixels.dtype == np.float32:
+        return np.clip(values, -1, 1)  # a cubic filter overshoots at edges
+    return np.rint(values).clip(0, 65535).astype(np.uint16)
+
+
+def resized_plane(plane: Plane, height: int, width: int) -> Plane:
+    """Resize one plane, such as alpha, as :func:`resized` does."""
+    levels: Plane = resized(plane[..., None], height, width)[..., 0].astype(plane.dtype)
+    return levels

@@ -1,0 +1,162 @@
+"""Opening image files of strangers: few parsers, bounded sizes, and every failure one line with the file's name."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image, UnidentifiedImageError
+
+from img2img.errors import DataError
+from img2img.image.picture import ValueRange
+
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000")
+"""Formats that are opened; every other parser of Pillow (EPS, FITS, PSD, ...) stays shut."""
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".jp2"})
+"""File name endings (in lower case) that are taken for images when a folder is listed."""
+
+MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485
+"""Larger images are refused before they are decoded (a few kilobytes can claim gigapixels)."""
+
+MAX_FRAMES = 5000
+"""Animations and multi-page files of more frames are refused."""
+
+_FRAMES_LIMIT = 4
+"""All frames of a file together may hold this many times the pixels that one image may."""
+
+_LARGE = threading.RLock()
+
+
+def suffixes(value_range: ValueRange | None = None) -> frozenset[str]:
+    """Return the file name endings that are taken for images: with a value range, arrays (.npy) are images too."""
+    return SUFFIXES if value_range is None else SUFFIXES | {".npy"}
+
+
+@contextlib.contextmanager
+def opened(source: Path | BinaryIO, name: str, *, max_pixels: int | None = None) -> Iterator[Image.Image]:
+    """Open an image; every way in which that fails becomes a :class:`DataError` that names the file and the reason.
+
+    Args:
+        source: path or open binary file.
+        name: what messages call it.
+        max_pixels: larger images are refused before they are decoded; :data:`MAX_PIXELS` by default.
+    """
+    limit = MAX_PIXELS if max_pixels is None else max_pixels
+    # by file object: Pillow maps uncompressed TIFFs of a *path* into memory and then turns them wrongly
+    with (
+        named(name, limit),
+        _allowing(limit),
+        binary(source, name) as file,
+        Image.open(file, formats=FORMATS) as image,
+    ):
+        check_size(image.size, name, limit)
+        yield image
+
+
+def check_size(size: tuple[int, int], name: str, limit: int) -> None:
+    """Refuse more pixels than the limit, and none.
+
+    Raises:
+        DataError: naming the file, its size and the way to allow more.
+    """
+    if size[0] * size[1] > limit:
+        raise DataError(f"{name}: {size[0]}x{size[1]} px is {_too_large(limit)}")
+    if not size[0] * size[1]:
+        raise DataError(f"{name}: it has no pixels ({size[0]}x{size[1]})")
+
+
+def check_frames(count: int, pixels: int, name: str, limit: int) -> None:
+    """Refuse animations and multi-page files that would not fit into memory.
+
+    Args:
+        count: frames.
+        pixels: of all frames together.
+        name: of the file.
+        limit: pixels that one image may hold.
+
+    Raises:
+        DataError: naming the file, the limit and what to do.
+    """
+    if count > MAX_FRAMES:
+        raise DataError(f"{name}: more than the {MAX_FRAMES} frames that are read; take the first with --frames first")
+    if pixels > _FRAMES_LIMIT * limit:
+        raise DataError(
+            f"{name}: its frames hold more than {_FRAMES_LIMIT * limit / 1e6:.4g} megapixels together; allow more with "
+            "--max-pixels, or take the first with --frames first"
+        )
+
+
+@contextlib.contextmanager
+def binary(source: Path | BinaryIO, name: str) -> Iterator[BinaryIO]:
+    """Open a regular file for reading; a file that is open already only becomes one that can be read twice."""
+    if not isinstance(source, Path):
+        yield source if source.seekable() else io.BytesIO(source.read())
+        return
+    if source.exists() and not source.is_file():  # opening a pipe would wait for somebody to write
+        raise DataError(f"{name}: expected an image file, got a folder, pipe, socket or device")
+    with source.open("rb") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def named(name: str, limit: int = MAX_PIXELS) -> Iterator[None]:
+    """Turn whatever a decoder raises into one line with the file's name."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore", UserWarning)  # remarks on metadata that does not concern the pixels
+            yield
+    except DataError:
+        raise
+    except FileNotFoundError as error:
+        raise DataError(f"{name}: no such file") from error
+    except PermissionError as error:
+        raise DataError(f"{name}: no permission to read it") from error
+    except UnidentifiedImageError as error:
+        raise DataError(f"{name}: not an image in one of the formats {', '.join(FORMATS)}") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(f"{name}: {_too_large(limit)}") from error
+    except MemoryError as error:
+        raise DataError(f"{name}: it needs more memory than there is") from error
+    except (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        EOFError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        SyntaxError,
+        TypeError,
+        ValueError,
+        struct.error,
+        zlib.error,
+    ) as error:  # decoders of damaged files raise all of these
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{name}: damaged or truncated ({text})") from error
+
+
+@contextlib.contextmanager
+def _allowing(limit: int) -> Iterator[None]:
+    """Let Pillow open images up to the limit. Its own limit is one for the whole process: one large image at a time."""
+    if limit <= MAX_PIXELS:
+        yield
+        return
+    with _LARGE:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, limit
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _too_large(limit: int) -> str:
+    return f"more than the {limit / 1e6:.4g} megapixels that are read; allow more with --max-pixels"

@@ -1,0 +1,109 @@
+"""What is read of files, and what of it the translations keep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from img2img.errors import DataError
+from img2img.image import (
+    FRAME_SUFFIXES,
+    WHITE,
+    Colour,
+    Frames,
+    Icc,
+    Mark,
+    Picture,
+    Pictures,
+    ValueRange,
+    check_writable,
+    opened,
+    read_pictures,
+    write_pictures,
+)
+
+_BYTES_PER_PIXEL = 12  # what is read, what is written, and their alpha
+
+
+@dataclass(frozen=True)
+class Files:
+    """How files are read and written.
+
+    Args:
+        frames: ``all`` frames and pages, or the ``first`` with a note.
+        icc: embed ``srgb`` where the source had a colour profile, or convert back and ``keep`` the source's.
+        mark: who made the pictures, for their XMP; None leaves it out.
+        metadata: whether EXIF and XMP of the source are kept.
+        background: colour to show through where the format has no alpha.
+        max_pixels: larger images are refused; 89 megapixels by default.
+        value_range: (low, high) of float TIFF and NPY files.
+    """
+
+    frames: Frames = "all"
+    icc: Icc = "srgb"
+    mark: Mark | None = None
+    metadata: bool = True
+    background: Colour = WHITE
+    max_pixels: int | None = None
+    value_range: ValueRange | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return what of this decides the outputs' bytes, as plain data."""
+        return {
+            "frames": self.frames,
+            "icc": self.icc,
+            "mark": self.mark is not None,
+            "metadata": self.metadata,
+            "background": list(self.background),
+            "value_range": self.value_range and list(self.value_range),
+        }
+
+    def weigh(self, source: Path, name: str) -> int:
+        """Return roughly how many bytes the pictures of a file take until they are written, from its head alone."""
+        try:
+            with opened(source, name, max_pixels=self.max_pixels) as image:
+                count = getattr(image, "n_frames", 1) if self.frames == "all" else 1
+                return image.width * image.height * count * _BYTES_PER_PIXEL
+        except DataError:  # a NPY file, or one that cannot be read: then reading says why
+            return source.stat().st_size if source.is_file() else 0
+
+    def read(self, source: Path | BinaryIO, name: str, target: Path | None = None) -> Pictures:
+        """Read a file whole; the first frame alone where the target cannot hold more.
+
+        Raises:
+            DataError: if it cannot be read, naming it.
+        """
+        single = target is not None and target.suffix.lower() not in FRAME_SUFFIXES
+        found = read_pictures(
+            source,
+            name,
+            frames="first" if single else self.frames,
+            max_pixels=self.max_pixels,
+            value_range=self.value_range,
+        )
+        return found if self.metadata else found.each(_bare)
+
+    def check(self, target: Path, pictures: Pictures) -> None:
+        """Refuse what the target's format cannot hold.
+
+        Raises:
+            DataError: naming the reason.
+        """
+        check_writable(target, pictures, icc=self.icc, mark=self.mark, value_range=self.value_range)
+
+    def write(self, target: Path | BinaryIO, pictures: Pictures, file_format: str | None = None) -> tuple[str, ...]:
+        """Write a file; it is whole or not there. Return what it does not hold."""
+        return write_pictures(
+            target,
+            pictures,
+            file_format=file_format,
+            icc=self.icc,
+            background=self.background,
+            mark=self.mark,
+            value_range=self.value_range,
+        )
+
+
+def _bare(picture: Picture) -> Picture:
+    return replace(picture, exif=None, xmp=None)
