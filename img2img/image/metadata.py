@@ -55,13 +55,29 @@ def _kept(exif: Image.Exif, directories: tuple[int, ...]) -> bytes | None:
     kept = Image.Exif()
     for tag in _DESCRIPTIVE_TAGS:
         if tag in exif:
-            kept[tag] = exif[tag]
+            kept[tag] = as_stored(exif[tag])
     for directory in directories:
         # interoperability is an offset into the old file
-        found = {tag: value for tag, value in exif.get_ifd(directory).items() if tag != _INTEROPERABILITY}
+        found = {tag: as_stored(value) for tag, value in exif.get_ifd(directory).items() if tag != _INTEROPERABILITY}
         if found:
             kept.get_ifd(directory).update(found)
     return kept.tobytes() if len(kept) or any(kept.get_ifd(d) for d in directories) else None
+
+
+class _Stored(str):
+    """Text that is written byte for byte as Pillow read it (as Latin-1), instead of as ASCII with question marks."""
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "latin-1", errors: str = "replace") -> bytes:
+        """Encode as Latin-1, whatever Pillow's writer asks for."""
+        del encoding, errors
+        return super().encode("latin-1", "replace")
+
+
+def as_stored(value: object) -> object:
+    """Prepare a value that Pillow read for being written by it."""
+    return _Stored(value) if isinstance(value, str) else value
 
 
 def exif_for_jpeg(exif: bytes) -> tuple[bytes | None, str]:
@@ -73,9 +89,11 @@ def exif_for_jpeg(exif: bytes) -> tuple[bytes | None, str]:
     smaller = Image.Exif()
     for tag in read:
         if tag not in _SUB_DIRECTORIES:
-            smaller[tag] = read[tag]
+            smaller[tag] = as_stored(read[tag])
     for directory in _SUB_DIRECTORIES:
-        smaller.get_ifd(directory).update({t: v for t, v in read.get_ifd(directory).items() if t != _MAKER_NOTE})
+        smaller.get_ifd(directory).update(
+            {t: as_stored(v) for t, v in read.get_ifd(directory).items() if t != _MAKER_NOTE}
+        )
     shrunk = smaller.tobytes()
     if len(shrunk) <= _JPEG_SEGMENT:
         return shrunk, "EXIF without the maker's notes (JPEG holds 64 kB)"

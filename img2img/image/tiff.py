@@ -13,6 +13,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from img2img.image.levels import Pixels, Plane, with_channels
+from img2img.image.metadata import as_stored
 
 _DIRECTORIES = (0x8769, 0x8825)
 """Of the exposure and of the place."""
@@ -72,8 +73,8 @@ def _extra_tags(exif: Image.Exif, xmp: bytes | None) -> list[tuple[int, int, int
     tags: list[tuple[int, int, int, object, bool]] = []
     for tag, value in exif.items():
         if isinstance(value, str):
-            text = value.encode("ascii", "replace").decode()
-            tags.append((tag, _ASCII, len(text) + 1, text, True))
+            text = value.encode("latin-1", "replace") + b"\0"  # as Pillow read it
+            tags.append((tag, _ASCII, len(text), text, True))
     if xmp:
         tags.append((_XMP, _BYTE, len(xmp), xmp, True))
     return tags
@@ -90,7 +91,7 @@ def _append_directories(buffer: io.BytesIO, exif: Image.Exif) -> None:
             offset = _end(buffer)
             directory = ImageFileDirectory_v2(prefix=b"II", group=tag)
             for name, value in found.items():
-                directory[name] = value
+                directory[name] = as_stored(value)
             buffer.write(directory.tobytes(offset))
             added[tag] = struct.pack("<HHII", tag, _LONG, 1, offset)
     if not added:
