@@ -125,7 +125,7 @@ def test_pipes_and_dead_links_are_named_and_do_not_hang(model, folder, tmp_path)
         pytest.skip("no FIFOs here")
     os.mkfifo(folder / "pipe.png")
     (folder / "dead.jpg").symlink_to(folder / "nowhere.jpg")
-    said = run_here("translate", model, folder, tmp_path / "out", code=3, timeout=60).stdout
+    said = run_command("translate", model, folder, tmp_path / "out", code=3, timeout=60).stdout
     assert "failed: pipe.png: expected an image file, got" in said
     assert "failed: dead.jpg: no such file" in said
     assert "5 translated, 3 failed" in said
