@@ -106,7 +106,8 @@ def test_nothing_translated_is_exit_code_1_and_one_line(model, tmp_path):
     done = run_here("translate", model, tmp_path / "nowhere", tmp_path / "out", code=1)
     assert done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr
-    assert "Traceback" in run_here("translate", model, tmp_path / "nowhere", tmp_path / "out", "--debug", code=1).stderr
+    debugged = run_command("translate", model, tmp_path / "nowhere", tmp_path / "out", "--debug", code=1)
+    assert "Traceback" in debugged.stderr
     assert (
         "did you mean 'colour'"
         in run_here("translate", model, tmp_path / "in", tmp_path / "out", "--to", "color", code=1).stderr
