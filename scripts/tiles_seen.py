@@ -51,8 +51,8 @@ def main() -> None:
         whole = network(image)
     tiling = tiles.plan(network, given.tile, given.overlap, print)
     print(
-        f"{image.shape[3]}x{image.shape[2]} px, tiles of {tiling.tile_px} px that overlap by {tiling.overlap_px} px; the "
-        f"network looks {reach_px(network, 2048)} px around each pixel; whole: mean {_levels(whole).mean():.1f}, "
+        f"{image.shape[3]}x{image.shape[2]} px, tiles of {tiling.tile_px} px that overlap by {tiling.overlap_px} px; "
+        f"the network looks {reach_px(network, 2048)} px around each pixel; whole: mean {_levels(whole).mean():.1f}, "
         f"deviation {_levels(whole).std():.1f} levels"
     )
     options = {"tile_px": tiling.tile_px, "overlap_px": tiling.overlap_px}

@@ -25,8 +25,7 @@ from img2img.translate.statistics import measure_at_once, reach_px, translate_wi
 from img2img.translate.tiff import TiffForm, open_regions, translate_tiff, write_tiff
 from img2img.translate.tiles import translate_bands, translate_tiled, translate_within
 from tests.discover import GENERATORS
-
-SMALL = {"UNetGenerator": {"depth": 5, "base_channels": 4}, "ResNetGenerator": {"num_blocks": 2, "base_channels": 4}}
+from tests.test_networks import SMALL
 
 
 def network_of(cls=ResNetGenerator, *channels, **options):
@@ -44,7 +43,7 @@ def photo(height=300, width=260, channels=3):
 
 
 def whole(network, image):
-    with torch.no_grad():
+    with torch.inference_mode():
         return network(image)
 
 
@@ -107,7 +106,9 @@ def test_reach_is_that_of_the_layers():
 
 
 def exact_tile(network, sides=3):
-    overlap = -(-reach_px(network, 400) * 4 // 3 // network.size_multiple) * network.size_multiple
+    reach = reach_px(network, 400)
+    assert reach is not None, "a network that looks everywhere cannot be tiled exactly: say so in docs/tiles.md"
+    overlap = -(-reach * 4 // 3 // network.size_multiple) * network.size_multiple
     return {"tile_px": sides * overlap, "overlap_px": overlap}
 
 
@@ -177,6 +178,7 @@ def test_a_reduced_image_has_nearly_the_statistics(monkeypatch):
     torch.testing.assert_close(auto, translate_tiled(network, image, **tile), atol=1e-3, rtol=0)
 
 
+@torch.inference_mode()
 def test_given_statistics_are_used_in_order_and_taken_back():
     network, image = network_of(norm="batch"), photo(64, 64)
     moments = measure_at_once(network, image)
@@ -230,7 +232,7 @@ def failing(network, calls, error=ERRORS[0]):
     translate, count = network.translate, itertools.count(1)
 
     def sometimes(source):
-        if next(count) in calls:
+        if source.device.type != "meta" and next(count) in calls:  # there memory is counted
             raise error
         return translate(source)
 
@@ -249,10 +251,10 @@ def test_every_kind_of_shortage_is_known(error):
     assert (found - expected).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("calls", [{1}, {2}, {3}, {5}, {7}, {10}, {1, 2}, {1, 5}], ids=str)
+@pytest.mark.parametrize("calls", [{1}, {2}, {3}, {5}, {7}, {9}, {1, 2}, {1, 5}], ids=str)
 def test_running_out_of_memory_anywhere_changes_nothing(calls, monkeypatch):
     """Call 1 measures the statistics, then come the tiles of three rows."""
-    network, image = network_of(), photo(500, 500)
+    network, image = network_of(num_blocks=1), photo(450, 250)
     reach = reach_px(network, 200)
     monkeypatch.setattr(tiles, "reach_px", lambda *_: reach)
     options = {**exact_tile(network, sides=6), "statistics": "exact"}
@@ -267,7 +269,7 @@ def test_running_out_of_memory_anywhere_changes_nothing(calls, monkeypatch):
 @pytest.mark.parametrize("call", [1, 2, 4, 5, 20, 31])
 @pytest.mark.usefixtures("passes")
 def test_statistics_that_are_known_survive_a_shortage(call, monkeypatch):
-    network, image = network_of(), photo(300, 300)
+    network, image = network_of(num_blocks=1), photo(250, 250)
     reach = reach_px(network, 200)
     monkeypatch.setattr(tiles, "reach_px", lambda *_: reach)
     options = {**exact_tile(network, sides=5), "statistics": "exact"}
@@ -318,7 +320,9 @@ def test_an_image_that_does_not_fit_is_tiled_without_being_asked(monkeypatch):
     monkeypatch.setattr(tiles, "free_bytes_of", lambda _: bytes_per_px(network) * 2 * 2 * 200 * 200)
     seen = []
     translate = network.translate
-    network.translate = lambda source: seen.append(source.shape[-2:].numel()) or translate(source)
+    network.translate = lambda source: (
+        seen.append(not source.is_meta and source.shape[-2:].numel()) or translate(source)
+    )
     found = translate_within(network, image, statistics="exact")
     assert max(seen) <= 200 * 200
     del network.translate
@@ -438,7 +442,8 @@ def test_regions_of_a_tiff_are_its_pixels(stored, dtype, channels, tmp_path):
         stored.pop("planarconfig", None)
         tifffile.imwrite(path, image[..., 0], photometric="minisblack", **stored)
     else:
-        tifffile.imwrite(path, image, photometric="rgb", **stored)
+        separate = stored.get("planarconfig") == "separate"
+        tifffile.imwrite(path, np.moveaxis(image, 2, 0) if separate else image, photometric="rgb", **stored)
     with open_regions(path, 10**6) as regions:
         assert (regions.shape, regions.dtype) == (image.shape, image.dtype)
         for top, bottom, left, right in ((0, 211, 0, 173), (5, 6, 170, 173), (63, 130, 40, 100), (200, 211, 0, 50)):
@@ -528,7 +533,7 @@ def test_a_tiff_is_translated_in_tiles_as_it_would_be_whole(tmp_path, dtype):
     found = tifffile.imread(tmp_path / "b.tif")
     assert found.dtype == dtype
     top = np.iinfo(dtype).max
-    assert np.abs(found - ((expected + 1) / 2 * top)).max() < 0.51 * top / 255
+    assert np.abs(found - ((expected + 1) / 2 * top)).max() < 0.5 + 1e-4 * top / 2
     with tifffile.TiffFile(tmp_path / "b.tif") as file:
         assert file.pages.first.tags["InterColorProfile"].value == b"profile"
     assert not said

@@ -146,13 +146,14 @@ def open_regions(path: Path, max_pixels: int) -> Iterator[TiffRegions]:
     Raises:
         DataError: if it is missing, damaged, too large, or holds something other than 8 or 16 bits of grey or RGB.
     """
-    try:
-        file = tifffile.TiffFile(path)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except (OSError, ValueError, tifffile.TiffFileError) as error:
-        raise DataError(f"{path}: not a TIFF that can be read ({' '.join(str(error).split())})") from error
-    with file:
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(tifffile.TiffFile(path))
+            _ = file.pages.first
+        except FileNotFoundError as error:
+            raise DataError(f"{path}: no such file") from error
+        except (OSError, ValueError, IndexError, tifffile.TiffFileError) as error:
+            raise DataError(f"{path}: not a TIFF that can be read ({' '.join(str(error).split())})") from error
         regions = TiffRegions(file, str(path))
         pixels = regions.shape[0] * regions.shape[1]
         if pixels > max_pixels:
@@ -195,7 +196,9 @@ def write_tiff(path: Path, bands: Iterable[Tensor], form: TiffForm) -> None:
     """
     height, width, channels = form.shape
     size = height * width * channels * form.dtype.itemsize
-    with atomically(path) as file, tifffile.TiffWriter(file, bigtiff=size > _CLASSIC_BYTES) as writer:
+    with contextlib.ExitStack() as stack:
+        named = tifffile.FileHandle(stack.enter_context(atomically(path)), name=path.name)
+        writer = stack.enter_context(tifffile.TiffWriter(named, bigtiff=size > _CLASSIC_BYTES))
         writer.write(
             _cut(bands, form),
             shape=form.shape if channels > 1 else form.shape[:2],

@@ -253,22 +253,17 @@ class _Work:
         self.fitted = network.fit(image.height), network.fit(image.width)
         self.tile = min(tiling.tile_px, max(*self.fitted, tiling.smallest_px))
         self.device = device_of(network)
-        self.moments: list[Moments] | None = None
+        self.moments: list[Moments] = []
         self.known = statistics == "none" or not has_shared_statistics(network)
-        self.shown, self.reduced, self.at_once = image, False, False
-        if not self.known:
-            fitting = _fitting_px(network)
-            self.moments = []
-            self.reduced = statistics == "reduced" or (statistics == "auto" and image.height * image.width > fitting)
-            if self.reduced:
-                self.shown = Source(image.reduced(_REDUCED_PX), image.channels)
-            self.at_once = self.shown.height * self.shown.width <= fitting
+        px, fitting = image.height * image.width, 0 if self.known else _fitting_px(network)
+        self.reduced = not self.known and (statistics == "reduced" or (statistics == "auto" and px > fitting))
+        self.shown = Source(image.reduced(_REDUCED_PX), image.channels) if self.reduced else image
+        self.at_once = self.shown.height * self.shown.width <= fitting
 
     def measure(self) -> None:
         """Measure the statistics that are missing: at once, or norm by norm, keeping what is known if memory ends."""
-        if self.known:
+        if self.known or self._is_one_tile():  # that sees the whole image and knows its statistics
             return
-        assert self.moments is not None
         if self.at_once:
             fitted = self.network.fit(self.shown.height), self.network.fit(self.shown.width)
             whole = self.shown.window((0, fitted[0]), (0, fitted[1]), fitted).to(self.device)
@@ -296,7 +291,7 @@ class _Work:
                 if left >= right:
                     continue
                 window = self.image.window((row.start, row.stop), (column.start, column.stop), self.fitted)
-                tile = translate_with(self.network, window.to(self.device), self.moments)[0]
+                tile = translate_with(self.network, window.to(self.device), self.moments or None)[0]
                 part = tile[:, first - row.start : last - row.start, left - column.start : right - column.start]
                 weights = row.weights[first - row.counts[0] : last - row.counts[0], None]
                 band[:, :, left:right] += part.float().cpu() * weights * column.weights[: right - left]
@@ -314,7 +309,7 @@ class _Work:
         Raises:
             DataError: if the tiles are the smallest already.
         """
-        if not self.known and self.at_once:
+        if not self.known and self.at_once and not self._is_one_tile():
             self.at_once = False
             return "out of memory: statistics are measured tile by tile, not at once"
         if self.tile <= self.smallest:
@@ -325,6 +320,9 @@ class _Work:
         before, multiple = self.tile, self.network.size_multiple
         self.tile = max(self.tile // 2 // multiple * multiple, self.smallest)
         return f"out of memory: tiles of {before} px were too large, going on with {self.tile} px"
+
+    def _is_one_tile(self) -> bool:
+        return max(self.fitted) <= self.tile
 
     def _spans(self, image: Source) -> tuple[list[Span], list[Span]]:
         rows, columns = (
@@ -339,8 +337,8 @@ class _Work:
         for row in rows:
             for column in columns:
                 seen = image.window((row.start, row.stop), (column.start, column.stop), fitted).to(self.device)
-                y, x = ((edge - span.start for edge in span.core) for span in (row, column))
-                yield Window(seen, (next(y), next(y)), (next(x), next(x)))
+                core = [(span.core[0] - span.start, span.core[1] - span.start) for span in (row, column)]
+                yield Window(seen, *core)
 
 
 def _fitting_px(network: Generator) -> int:
