@@ -140,7 +140,7 @@ def release_memory() -> None:
         torch.cuda.empty_cache()
 
 
-class AliveBytes(TorchDispatchMode):
+class AliveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of tensors that are alive while it is on.
 
     Attributes:
@@ -149,7 +149,7 @@ class AliveBytes(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = 0
         self._known: set[int] = set()
 

@@ -107,7 +107,7 @@ def translate_within(
             continue
         try:
             translated: Tensor = network(source[len(done) : len(done) + at_once].to(device_of(network)))
-            done += translated.float().cpu().split(1)
+            done += translated.float().cpu().chunk(len(translated))
         except (MemoryError, RuntimeError) as error:
             if tile_px is None or not is_out_of_memory(error):
                 raise
