@@ -35,7 +35,8 @@ StatisticsName = Literal["auto", "exact", "reduced", "none"]
 """Where the statistics of per-image norms come from.
 
 * ``exact``: the whole image. In one pass where it fits into memory, else in one pass over the tiles for every norm.
-* ``reduced``: the image reduced to a megapixel, in one pass.
+* ``reduced``: the image reduced to the pixels of a tile, at most 4 megapixels, in one pass; see docs/tiles.md for how
+  far the result then is from that of the whole.
 * ``none``: each tile takes its own. Colours then change from tile to tile: for comparison.
 * ``auto``: ``exact`` where the image fits into memory at once, else ``reduced``.
 """
@@ -45,7 +46,7 @@ Say = Callable[[str], None]
 
 _LARGEST_OVERLAP_PX = 256
 _LARGEST_TILE_PX = 2048
-_REDUCED_PX = 1 << 20
+_REDUCED_PX = 1 << 22
 _SMALL_PX = 512 * 512
 """Images of so few pixels are tried without asking how much memory there is."""
 
@@ -257,7 +258,7 @@ class _Work:
         self.known = statistics == "none" or not has_shared_statistics(network)
         px, fitting = image.height * image.width, 0 if self.known else _fitting_px(network)
         self.reduced = not self.known and (statistics == "reduced" or (statistics == "auto" and px > fitting))
-        self.shown = Source(image.reduced(_REDUCED_PX), image.channels) if self.reduced else image
+        self.shown = Source(image.reduced(min(self.tile**2, _REDUCED_PX)), image.channels) if self.reduced else image
         self.at_once = self.shown.height * self.shown.width <= fitting
 
     def measure(self) -> None:
