@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import tifffile
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -278,7 +279,7 @@ def _cut(bands: Iterable[Tensor], form: TiffForm) -> Iterator[NDArray[Any]]:
     """Turn rows of any number into full tiles, row by row of tiles; the last ones are filled up with zeros."""
     side, (_, width, channels) = _WRITTEN_TILE_PX, form.shape
     waiting = np.zeros((0, width, channels), form.dtype)
-    for rows in (part for band in bands for part in band.split(side, dim=1)):  # a copy of few rows at a time
+    for rows in (part for band in bands for part in torch.split(band, side, dim=1)):  # a copy of few rows at a time
         levels = rows.float().add(1).mul(np.iinfo(form.dtype).max / 2).round().clamp(0, np.iinfo(form.dtype).max)
         pixels = levels.permute(1, 2, 0).numpy().astype(form.dtype)
         waiting = np.concatenate([waiting, pixels]) if len(waiting) else pixels
