@@ -18,7 +18,7 @@ from img2img.networks.base import Generator
 
 _PROBE_PX = 512
 _KERNELS_OWN = 2.0
-"""Convolution kernels keep inputs and outputs once more in an order of their own; measured, see docs/tiles.md."""
+"""Convolution kernels keep copies in an order of their own: 1.2 to 1.9 times what is counted, see docs/tiles.md."""
 _SHARE = 0.5
 """Of the free memory that is used: other programs want some too, and Linux ends the process that takes the last."""
 
@@ -32,50 +32,44 @@ _SHORTAGES = (
     "alloc_failed",  # cuDNN and cuBLAS
 )
 
-_bytes_per_px: weakref.WeakKeyDictionary[nn.Module, dict[torch.dtype, float]] = weakref.WeakKeyDictionary()
+_bytes_per_px: weakref.WeakKeyDictionary[nn.Module, float] = weakref.WeakKeyDictionary()
 
 
-def bytes_per_px(network: Generator, dtype: torch.dtype = torch.float32) -> float:
+def bytes_per_px(network: Generator) -> float:
     """Return the largest amount of activations that are alive at once, in bytes per pixel of the image.
 
     Counted in one pass of a 512 px image on the meta device, where tensors have sizes and no values, so it takes
     milliseconds and no memory, and counts what every layer really makes. Remembered per network.
 
-    Args:
-        network: not changed.
-        dtype: of the activations.
+    Counted in float32, under autocast too: there the converted copies and the last layer, which stays in float32, need
+    as much (docs/tiles.md).
     """
-    remembered = _bytes_per_px.setdefault(network, {})
-    if dtype not in remembered:
+    if network not in _bytes_per_px:
         side = network.fit(_PROBE_PX)
         tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-        on_meta = {
-            name: torch.empty_like(tensor, device="meta", dtype=dtype if tensor.is_floating_point() else None)
-            for name, tensor in tensors.items()
-        }
-        image = torch.empty(1, network.in_channels, side, side, dtype=dtype, device="meta")
+        on_meta = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()}
+        image = torch.empty(1, network.in_channels, side, side, device="meta")
         with torch.no_grad(), AliveBytes() as alive:
             alive.count(image)
             torch.func.functional_call(network, on_meta, (image,))
-        remembered[dtype] = alive.peak / side**2
-    return remembered[dtype]
+        _bytes_per_px[network] = alive.peak / side**2
+    return _bytes_per_px[network]
 
 
-def fitting_px(network: Generator, free_bytes: float, dtype: torch.dtype = torch.float32) -> int:
+def fitting_px(network: Generator, free_bytes: float) -> int:
     """Return how many pixels the network can translate at once.
 
     Args:
         network: the one that will run.
         free_bytes: memory that is free, see :func:`free_bytes_of`; half of it is used.
-        dtype: of the activations.
     """
-    return int(free_bytes * _SHARE / (bytes_per_px(network, dtype) * _KERNELS_OWN))
+    return int(free_bytes * _SHARE / (bytes_per_px(network) * _KERNELS_OWN))
 
 
-def fitting_tile_px(network: Generator, free_bytes: float, dtype: torch.dtype = torch.float32) -> int:
+def fitting_tile_px(network: Generator, free_bytes: float) -> int:
     """Return the side of the largest square tile that fits, a multiple of the network's ``size_multiple``; or 0."""
     multiple = network.size_multiple
-    return math.isqrt(fitting_px(network, free_bytes, dtype)) // multiple * multiple
+    return math.isqrt(fitting_px(network, free_bytes)) // multiple * multiple
 
 
 def free_bytes_of(device: torch.device) -> int:

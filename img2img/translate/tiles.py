@@ -221,7 +221,7 @@ def plan(network: Generator, tile_px: int | Literal["auto"], overlap_px: int | N
         overlap = _up_to_multiple(overlap_px, multiple)
     smallest = max(3 * overlap, network.smallest_side, multiple)
     if tile_px == "auto":
-        fitting = fitting_tile_px(network, free_bytes_of(device_of(network)), _dtype(network))
+        fitting = fitting_tile_px(network, free_bytes_of(device_of(network)))
         tile = max(min(fitting, max(_LARGEST_TILE_PX // multiple * multiple, smallest)), smallest)
     else:
         tile = tile_px // multiple * multiple
@@ -343,15 +343,7 @@ class _Work:
 
 
 def _fitting_px(network: Generator) -> int:
-    return fitting_px(network, free_bytes_of(device_of(network)), _dtype(network))
-
-
-def _dtype(network: Generator) -> torch.dtype:
-    """Return the type of the activations: that of autocast where it is on."""
-    kind = device_of(network).type
-    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
-        return torch.get_autocast_dtype(kind)
-    return next((parameter.dtype for parameter in network.parameters()), torch.float32)
+    return fitting_px(network, free_bytes_of(device_of(network)))
 
 
 def _up_to_multiple(pixels: int, multiple: int) -> int:
