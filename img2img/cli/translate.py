@@ -66,6 +66,14 @@ def translate(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16; auto is bf16 where the device has it.")] = "auto",
+    tile: Annotated[
+        str, typer.Option(help="Side of tiles in pixels; auto tiles only what does not fit into memory; off never.")
+    ] = "auto",
+    overlap: Annotated[int | None, typer.Option(min=0, help="Of tiles in pixels; by default what is needed.")] = None,
+    statistics: Annotated[
+        str,
+        typer.Option(help="Of norms in tiles: exact, reduced, none; auto is exact where one pass does."),
+    ] = "auto",
     weights: Annotated[str | None, typer.Option(help="ema (averaged, the default) or raw.")] = None,
     stochastic: Annotated[
         bool, typer.Option("--stochastic", help="Leave dropout on, as in the pix2pix paper.")
@@ -96,6 +104,7 @@ def translate(
     from img2img.devices import keep_freed_memory
     from img2img.errors import ConfigError
     from img2img.image import Mark, suffixes
+    from img2img.translate.eager import Memory
     from img2img.translate.files import Files
     from img2img.translate.folder import How
     from img2img.translate.inputs import plan
@@ -107,10 +116,12 @@ def translate(
         ("precision", precision, ("auto", "fp32", "bf16")),
         ("frames", frames, ("all", "first")),
         ("icc", icc, ("srgb", "keep")),
+        ("statistics", statistics, ("auto", "exact", "reduced", "none")),
     ):
         if value is not None and value not in known:
             raise ConfigError(f"--{name} {value}: expected {', '.join(known)}{nearest(value, known)}")
-    options = {"weights": weights, "precision": precision, "stochastic": stochastic, "seed": seed}
+    memory = Memory(_tile(tile), overlap, statistics, _say_once())  # type: ignore[arg-type]
+    options = {"weights": weights, "precision": precision, "memory": memory, "stochastic": stochastic, "seed": seed}
     files = Files(
         frames=frames,  # type: ignore[arg-type]
         icc=icc,  # type: ignore[arg-type]
@@ -148,6 +159,27 @@ def translate(
         return
     _say_start(console, len(todo.jobs), translator.direction(to), translator.directions, str(translator))
     _run(console, todo, how, lambda picture: translator.picture(picture, target, size))
+
+
+def _tile(side: str) -> int | str | None:
+    from img2img.errors import ConfigError
+
+    if side in {"auto", "off"}:
+        return "auto" if side == "auto" else None
+    if not side.isdecimal() or not int(side):
+        raise ConfigError(f"--tile {side}: expected auto, off or a number of pixels such as 1024")
+    return int(side)
+
+
+def _say_once() -> Callable[[str], None]:
+    said: set[str] = set()
+
+    def say(message: str) -> None:
+        if message not in said:
+            said.add(message)
+            typer.echo(f"note: {message}", err=True)
+
+    return say
 
 
 def _part(shard: str | None) -> tuple[int, int] | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -10,8 +12,26 @@ from torch import Tensor, nn
 
 from img2img.networks.base import Generator
 from img2img.networks.layers.resample import ResizeConv
+from img2img.translate.tiles import Say, StatisticsName, translate_within
 
 Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """How images that may not fit into memory are translated, see :mod:`img2img.translate.tiles`.
+
+    Args:
+        tile_px: side of tiles; ``auto`` tiles only what does not fit, None never tiles.
+        overlap_px: how far tiles reach into one another; by default what the network looks at.
+        statistics: where those of norms come from in tiles.
+        say: called with what the user should know.
+    """
+
+    tile_px: int | Literal["auto"] | None = "auto"
+    overlap_px: int | None = None
+    statistics: StatisticsName = "auto"
+    say: Say = lambda _: None
 
 
 class Eager:
@@ -24,24 +44,34 @@ class Eager:
         network: in evaluation mode, moved; for bf16 a rounded copy is made.
         device: where it runs.
         precision: see above.
+        memory: what to do with images that may not fit into it.
     """
 
-    def __init__(self, network: Generator, device: torch.device, precision: Precision = "fp32") -> None:
+    def __init__(
+        self,
+        network: Generator,
+        device: torch.device,
+        precision: Precision = "fp32",
+        memory: Memory | None = None,
+    ) -> None:
         self.network, self.device, self.precision = network.to(device), device, precision
+        self.memory = memory or Memory()
         if precision == "bf16":
             self.network = copy.deepcopy(network)
             _round_convolutions(self.network)
 
     def __call__(self, source: Tensor) -> Tensor:
         """Translate float32 [B, C, H, W] in [-1, 1] to float32 [B, C', H, W] on the CPU, not rounded."""
-        source = source.to(self.device)
-        with torch.inference_mode():
-            if self.precision == "fp32":
-                translated: Tensor = self.network(source)
-            else:
-                with torch.autocast(self.device.type, torch.bfloat16):
-                    translated = self.network(source)
-        return translated.float().cpu()
+        autocast = torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
+        with torch.inference_mode(), autocast:
+            return translate_within(
+                self.network,
+                source,
+                tile_px=self.memory.tile_px,
+                overlap_px=self.memory.overlap_px,
+                statistics=self.memory.statistics,
+                say=self.memory.say,
+            )
 
 
 def _round_convolutions(network: Generator) -> None:

@@ -32,7 +32,7 @@ from img2img.image import (
     with_channels,
 )
 from img2img.networks.base import Generator
-from img2img.translate.eager import Eager, Precision
+from img2img.translate.eager import Eager, Memory, Precision
 from img2img.translate.files import Files
 from img2img.translate.folder import Existing, How, translate_folder
 from img2img.translate.inputs import plan
@@ -54,6 +54,7 @@ class Translator:
         device: where they run.
         weights: which weights the networks have, for the record.
         precision: ``fp32`` or ``bf16``.
+        memory: what to do with images that may not fit into it; by default tiles where they do not.
         stochastic: leave dropout on, as pix2pix's authors did; ``seed`` then decides the draw.
         seed: of the dropout, anew for every image.
     """
@@ -66,10 +67,11 @@ class Translator:
         *,
         weights: Weights | None = None,
         precision: Precision = "fp32",
+        memory: Memory | None = None,
         stochastic: bool = False,
         seed: int = 0,
     ) -> None:
-        self.weights, self.precision = weights, precision
+        self.weights, self.precision, self.memory = weights, precision, memory or Memory()
         self.header = dict(header)
         self.device = device or torch.device("cpu")
         self.networks = {direction: network.eval().to(self.device) for direction, network in networks.items()}
@@ -116,7 +118,7 @@ class Translator:
         if source.shape[1] != network.in_channels:
             raise DataError(f"expected {network.in_channels} channels, got {source.shape[1]}")
         if key not in self._engines:
-            self._engines[key] = Eager(network, self.device, key[1])
+            self._engines[key] = Eager(network, self.device, key[1], self.memory)
         with torch.random.fork_rng(
             devices=[self.device] if self.device.type == "cuda" else [], enabled=self.stochastic
         ):
@@ -203,6 +205,9 @@ class Translator:
             "size": size,
             "device": self.device.type,
             "precision": self.precision,
+            "tile": self.memory.tile_px,
+            "overlap": self.memory.overlap_px,
+            "statistics": self.memory.statistics,
             "seed": self.seed if self.stochastic else None,
         }
 
@@ -238,6 +243,7 @@ def load(
     *,
     weights: Weights | None = None,
     precision: Literal["auto", "fp32", "bf16"] = "auto",
+    memory: Memory | None = None,
     stochastic: bool = False,
     seed: int = 0,
 ) -> Translator:
@@ -248,6 +254,7 @@ def load(
         device: auto, cuda, mps or cpu.
         weights: ``ema`` or ``raw``; by default ema where the file has it.
         precision: ``fp32`` or ``bf16``; ``auto`` is bf16 where the device multiplies it in hardware.
+        memory: what to do with images that may not fit into it; by default tiles where they do not.
         stochastic: leave dropout on.
         seed: of the dropout.
 
@@ -258,4 +265,13 @@ def load(
     networks = {direction: file.generator(direction, weights) for direction in file.directions}
     where = resolve_device(device)
     chosen: Precision = "bf16" if resolve_precision(precision, where) == "bf16" else "fp32"
-    return Translator(networks, file.header, where, weights=weights, precision=chosen, stochastic=stochastic, seed=seed)
+    return Translator(
+        networks,
+        file.header,
+        where,
+        weights=weights,
+        precision=chosen,
+        memory=memory,
+        stochastic=stochastic,
+        seed=seed,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -36,11 +37,15 @@ class Norm2d(nn.Module):
     Attributes:
         synchronised: ``batch-running`` only: when several processes train together, take the statistics over the
             batches of all of them, as if they were one batch; False takes each process's own.
+        given: ``instance`` and ``batch`` only: called with the features, returns the mean and the biased variance to
+            normalise with, float32 [C] each; None takes those of the features themselves. So tiles of one image are
+            normalised by the statistics of the whole (:mod:`img2img.translate.statistics`).
     """
 
     running_mean: Tensor | None
     running_var: Tensor | None
     synchronised: bool = False
+    given: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
 
     def __init__(
         self,
@@ -62,6 +67,8 @@ class Norm2d(nn.Module):
         """Normalise [B, C, H, W]; ``instance`` and ``batch`` need more than one value per channel and image."""
         if self.running_mean is None:
             weight, bias = self._weight_and_bias(features)
+            if self.given is not None:
+                return F.batch_norm(features, *self.given(features), weight, bias, eps=self.eps)
             return F.instance_norm(features, weight=weight, bias=bias, eps=self.eps)
         if self.synchronised and self.training and _several_processes():
             return self._over_all_processes(features)

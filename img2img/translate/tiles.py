@@ -1,0 +1,350 @@
+"""Images that do not fit into memory: in overlapping tiles that agree with one another, and with the whole.
+
+A tile differs from the same part of the whole image in two ways. Norms that take statistics of the image would take
+those of the tile: they are measured for the whole and shared (:mod:`img2img.translate.statistics`). And near its border
+a tile sees padding where the whole sees the image go on: tiles overlap, and that part is thrown away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from img2img.errors import ConfigError, DataError
+from img2img.networks.base import Generator
+from img2img.networks.layers.norm import couples_images
+from img2img.translate.fitting import fitting_px, fitting_tile_px, free_bytes_of, is_out_of_memory, release_memory
+from img2img.translate.grid import Span, spans
+from img2img.translate.regions import Regions, Source
+from img2img.translate.statistics import (
+    Moments,
+    Window,
+    device_of,
+    has_shared_statistics,
+    measure_at_once,
+    measure_next,
+    reach_px,
+    translate_with,
+)
+
+StatisticsName = Literal["auto", "exact", "reduced", "none"]
+"""Where the statistics of per-image norms come from.
+
+* ``exact``: the whole image. In one pass where it fits into memory, else in one pass over the tiles for every norm.
+* ``reduced``: the image reduced to the pixels of a tile, at most 4 megapixels, in one pass; see docs/tiles.md for how
+  far the result then is from that of the whole.
+* ``none``: each tile takes its own. Colours then change from tile to tile: for comparison.
+* ``auto``: ``exact`` where the image fits into memory at once, else ``reduced``.
+"""
+
+Say = Callable[[str], None]
+"""Called with what the user should know, one line each."""
+
+_LARGEST_OVERLAP_PX = 256
+_LARGEST_TILE_PX = 2048
+_REDUCED_PX = 1 << 22
+_SMALL_PX = 512 * 512
+"""Images of so few pixels are tried without asking how much memory there is."""
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Tiles of one size.
+
+    Attributes:
+        tile_px: side of a tile.
+        overlap_px: how far a tile reaches beyond its own part on every side.
+        smallest_px: least side that leaves a tile a part of its own worth computing.
+    """
+
+    tile_px: int
+    overlap_px: int
+    smallest_px: int
+
+
+@torch.inference_mode()
+def translate_within(
+    network: Generator,
+    source: Tensor,
+    *,
+    tile_px: int | Literal["auto"] | None = "auto",
+    overlap_px: int | None = None,
+    statistics: StatisticsName = "auto",
+    say: Say = lambda _: None,
+) -> Tensor:
+    """Translate a batch within the memory there is: whole where that fits, else fewer images at once, else tiles.
+
+    Args:
+        network: in ``eval()``; runs where its weights are.
+        source: float [B, C, H, W] in [-1, 1], any size.
+        tile_px: side of tiles; ``auto`` tiles only what does not fit, None never tiles.
+        overlap_px: see :func:`translate_bands`.
+        statistics: see :data:`StatisticsName`.
+        say: called when memory runs out, and how it goes on.
+
+    Returns:
+        float32 [B, C', H, W] in [-1, 1], on the CPU.
+
+    Raises:
+        DataError: if not even the smallest tile fits.
+        ConfigError: if the tile is too small for its overlap.
+    """
+    batch, image_px = len(source), source.shape[-2] * source.shape[-1]
+    at_once = batch
+    if isinstance(tile_px, int):
+        at_once = 0
+    elif tile_px == "auto" and batch * image_px > _SMALL_PX:
+        at_once = min(_fitting_px(network) // image_px, batch)
+    options = {"overlap_px": overlap_px, "statistics": statistics, "say": say}
+    done: list[Tensor] = []
+    while len(done) < batch:
+        if at_once == 0:
+            one = source[len(done) : len(done) + 1]
+            done.append(translate_tiled(network, one, tile_px=tile_px or "auto", **options))  # type: ignore[arg-type]
+            continue
+        try:
+            translated: Tensor = network(source[len(done) : len(done) + at_once].to(device_of(network)))
+            done += translated.float().cpu().chunk(len(translated))
+        except (MemoryError, RuntimeError) as error:
+            if tile_px is None or not is_out_of_memory(error):
+                raise
+            at_once //= 2
+        else:
+            continue
+        release_memory()
+        say(f"out of memory: going on {f'with {at_once} images at once' if at_once else 'in tiles'}")
+    return done[0] if batch == 1 else torch.cat(done)
+
+
+def translate_tiled(
+    network: Generator,
+    source: Tensor | Regions,
+    *,
+    tile_px: int | Literal["auto"] = "auto",
+    overlap_px: int | None = None,
+    statistics: StatisticsName = "auto",
+    say: Say = lambda _: None,
+) -> Tensor:
+    """Translate one image in tiles; arguments as for :func:`translate_bands`.
+
+    Returns:
+        float32 [1, C', H, W] in [-1, 1], on the CPU.
+    """
+    image = Source(source, network.in_channels)
+    out = torch.empty(1, network.out_channels, image.height, image.width)
+    top = 0
+    for band in translate_bands(
+        network, source, tile_px=tile_px, overlap_px=overlap_px, statistics=statistics, say=say
+    ):
+        out[0, :, top : top + band.shape[1]] = band
+        top += band.shape[1]
+    return out
+
+
+@torch.inference_mode()
+def translate_bands(
+    network: Generator,
+    source: Tensor | Regions,
+    *,
+    tile_px: int | Literal["auto"] = "auto",
+    overlap_px: int | None = None,
+    statistics: StatisticsName = "auto",
+    say: Say = lambda _: None,
+) -> Iterator[Tensor]:
+    """Translate one image in tiles, from top to bottom, so that neither it nor the result need be in memory whole.
+
+    Tiles lie on the grid of the network's strided layers, image borders are mirrored as for the whole image, and
+    neighbours are blended (:func:`img2img.translate.grid.spans`). With exact statistics the result equals the whole
+    up to rounding where three quarters of the overlap are at least the network's reach. When memory runs out the side
+    of the tiles is halved, and the work goes on at the first row that is not done.
+
+    Args:
+        network: in ``eval()``; runs where its weights are.
+        source: float [1, C, H, W] in [-1, 1], or regions of 8 or 16 bits.
+        tile_px: side of a tile, rounded down to the network's size multiple; ``auto`` by free memory, at most 2048.
+        overlap_px: how far a tile reaches beyond its own part, rounded up to the size multiple. None: as far as the
+            result needs it, at most 256 px and a quarter of the tile.
+        statistics: see :data:`StatisticsName`.
+        say: called with what the user should know.
+
+    Yields:
+        Rows of the result, float32 [C', n, W] in [-1, 1], on the CPU.
+
+    Raises:
+        ConfigError: if the tile is too small for its overlap.
+        DataError: if not even the smallest tile fits into memory.
+        ValueError: if the network would change its running averages.
+    """
+    if network.training and couples_images(network):
+        raise ValueError("expected a network in eval(): in training its norms depend on every tile they see")
+    image = Source(source, network.in_channels)
+    work = _Work(network, image, statistics, plan(network, tile_px, overlap_px, say))
+    if work.reduced and statistics == "auto":
+        say(
+            f"{image.width}x{image.height} px do not fit into memory at once: tiles of {work.tile} px, statistics of "
+            f"norms from the image reduced to {work.shown.width}x{work.shown.height} px"
+        )
+    done = 0
+    while done < image.height:
+        try:
+            work.measure()
+            for band in work.bands(done):
+                yield band
+                done += band.shape[1]
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        else:
+            continue
+        release_memory()  # here, where no traceback holds on to tensors any more
+        say(work.shrink())
+
+
+def plan(network: Generator, tile_px: int | Literal["auto"], overlap_px: int | None, say: Say) -> Tiling:
+    """Choose overlap and size of tiles; see :func:`translate_bands`.
+
+    Raises:
+        ConfigError: if the tile is too small for its overlap.
+    """
+    multiple = network.size_multiple
+    reach = reach_px(network, _LARGEST_OVERLAP_PX * 3 // 4)
+    if overlap_px is None:
+        needed = _LARGEST_OVERLAP_PX if reach is None else -(-reach * 4 // 3)
+        wanted = _up_to_multiple(needed, multiple)
+        quarter = wanted if tile_px == "auto" else tile_px // 4 // multiple * multiple
+        overlap = min(wanted, max(quarter, multiple))
+    else:
+        overlap = _up_to_multiple(overlap_px, multiple)
+    smallest = max(3 * overlap, network.smallest_side, multiple)
+    if tile_px == "auto":
+        fitting = fitting_tile_px(network, free_bytes_of(device_of(network)))
+        tile = max(min(fitting, max(_LARGEST_TILE_PX // multiple * multiple, smallest)), smallest)
+    else:
+        tile = tile_px // multiple * multiple
+    if tile < smallest:
+        raise ConfigError(
+            f"tiles of {tile_px} px are too small for an overlap of {overlap} px on each side: expected {smallest} px "
+            "or more"
+        )
+    if reach is None or overlap * 3 // 4 < reach:
+        far = f"more than {_LARGEST_OVERLAP_PX * 3 // 4}" if reach is None else str(reach)
+        say(
+            f"the network looks {far} px around each pixel, tiles overlap by {overlap} px: near their borders the "
+            "result can differ from that of the whole image"
+        )
+    return Tiling(tile, overlap, smallest)
+
+
+class _Work:
+    """One image being translated in tiles: what is known of it so far, and the size of tiles that still seems to fit.
+
+    Args:
+        network: that translates.
+        image: that is translated.
+        statistics: see :data:`StatisticsName`.
+        tiling: to begin with.
+    """
+
+    def __init__(self, network: Generator, image: Source, statistics: StatisticsName, tiling: Tiling) -> None:
+        self.network, self.image, self.overlap, self.smallest = network, image, tiling.overlap_px, tiling.smallest_px
+        self.fitted = network.fit(image.height), network.fit(image.width)
+        self.tile = min(tiling.tile_px, max(*self.fitted, tiling.smallest_px))
+        self.device = device_of(network)
+        self.moments: list[Moments] = []
+        self.known = statistics == "none" or not has_shared_statistics(network)
+        px, fitting = image.height * image.width, 0 if self.known else _fitting_px(network)
+        self.reduced = not self.known and (statistics == "reduced" or (statistics == "auto" and px > fitting))
+        self.shown = Source(image.reduced(min(self.tile**2, _REDUCED_PX)), image.channels) if self.reduced else image
+        self.at_once = self.shown.height * self.shown.width <= fitting
+
+    def measure(self) -> None:
+        """Measure the statistics that are missing: at once, or norm by norm, keeping what is known if memory ends."""
+        if self.known or self._is_one_tile():  # that sees the whole image and knows its statistics
+            return
+        if self.at_once:
+            fitted = self.network.fit(self.shown.height), self.network.fit(self.shown.width)
+            whole = self.shown.window((0, fitted[0]), (0, fitted[1]), fitted).to(self.device)
+            self.moments[:] = measure_at_once(self.network, whole)
+        else:
+            while measure_next(self.network, self._windows(self.shown), self.moments):
+                pass
+        self.known = True
+
+    def bands(self, done: int) -> Iterator[Tensor]:
+        """Yield the rows from ``done`` on, each as soon as no further tile adds to it."""
+        rows, columns = self._spans(self.image)
+        height, width = self.image.height, self.image.width
+        begun = torch.zeros(
+            self.network.out_channels, 0, width
+        )  # rows from `done` on to which a row of tiles has added
+        for row in rows:
+            first, last = max(row.counts[0], done), min(row.counts[1], height)
+            if last <= done:
+                continue
+            band = torch.zeros(self.network.out_channels, last - first, width)
+            band[:, : begun.shape[1]] = begun
+            for column in columns:
+                left, right = column.counts[0], min(column.counts[1], width)
+                if left >= right:
+                    continue
+                window = self.image.window((row.start, row.stop), (column.start, column.stop), self.fitted)
+                tile = translate_with(self.network, window.to(self.device), self.moments or None)[0]
+                part = tile[:, first - row.start : last - row.start, left - column.start : right - column.start]
+                weights = row.weights[first - row.counts[0] : last - row.counts[0], None]
+                band[:, :, left:right] += part.float().cpu() * weights * column.weights[: right - left]
+            settled = min(max(row.settled, first), last)
+            if settled > first:
+                yield band[:, : settled - first]
+            begun, done = band[:, settled - first :].clone(), settled
+
+    def shrink(self) -> str:
+        """Ask for less memory from now on.
+
+        Returns:
+            What to say.
+
+        Raises:
+            DataError: if the tiles are the smallest already.
+        """
+        if not self.known and self.at_once and not self._is_one_tile():
+            self.at_once = False
+            return "out of memory: statistics are measured tile by tile, not at once"
+        if self.tile <= self.smallest:
+            raise DataError(
+                f"out of memory: not even a tile of {self.tile} px fits; close other programs, take a smaller overlap, "
+                "or translate the image smaller"
+            )
+        before, multiple = self.tile, self.network.size_multiple
+        self.tile = max(self.tile // 2 // multiple * multiple, self.smallest)
+        return f"out of memory: tiles of {before} px were too large, going on with {self.tile} px"
+
+    def _is_one_tile(self) -> bool:
+        return max(self.fitted) <= self.tile
+
+    def _spans(self, image: Source) -> tuple[list[Span], list[Span]]:
+        rows, columns = (
+            spans(self.network.fit(side), self.tile, self.overlap, self.network.size_multiple)
+            for side in (image.height, image.width)
+        )
+        return rows, columns
+
+    def _windows(self, image: Source) -> Iterator[Window]:
+        fitted = self.network.fit(image.height), self.network.fit(image.width)
+        rows, columns = self._spans(image)
+        for row in rows:
+            for column in columns:
+                seen = image.window((row.start, row.stop), (column.start, column.stop), fitted).to(self.device)
+                core = [(span.core[0] - span.start, span.core[1] - span.start) for span in (row, column)]
+                yield Window(seen, *core)
+
+
+def _fitting_px(network: Generator) -> int:
+    return fitting_px(network, free_bytes_of(device_of(network)))
+
+
+def _up_to_multiple(pixels: int, multiple: int) -> int:
+    return -(-pixels // multiple) * multiple
