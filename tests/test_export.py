@@ -1,0 +1,285 @@
+"""An exported file does what the translator does: any size, any batch, in programs that know nothing of this one."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import http.server
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+
+import img2img
+from img2img.checkpoint import save_translator
+from img2img.errors import ConfigError, ModelFileError
+from img2img.exchange import exporting
+from img2img.exchange.agreement import Difference
+from img2img.exchange.exporting import METADATA_FILE, OPSET, export
+from img2img.exchange.graph import captured
+from img2img.networks.base import Generator
+from tests.conftest import ROOT, drawing, run_command
+from tests.discover import GENERATORS
+from tests.test_checkpoint import a_file
+
+
+def session_of(path):
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def assert_close(found, expected):
+    error = np.abs(found.astype(float) - expected.astype(float))
+    assert error.max() <= 1
+    assert error.mean() < 1e-4 * 127.5
+
+
+SIZES = [(1, 5, 9), (3, 33, 47), (2, 64, 32), (1, 100, 17)]
+
+
+@pytest.mark.parametrize("cls", GENERATORS)
+@pytest.mark.parametrize("channels", [(3, 3), (1, 3)])
+def test_every_generator_exports_for_any_size_and_batch(tmp_path, cls, channels):
+    file, networks = a_file(cls, channels=channels)
+    export(file, tmp_path / "m.onnx", weights="raw", check=False)
+    session = session_of(tmp_path / "m.onnx")
+    translator = img2img.Translator(networks, file.header)
+    for batch, height, width in SIZES:
+        pictures = noise(batch, height, width, channels[0])
+        expected = np.stack([translator(picture) for picture in pictures])
+        (found,) = session.run(None, {"image": pictures})
+        assert found.dtype == np.uint8
+        assert_close(found, expected)
+
+
+class Turned(Generator):
+    """Turns its input upside down, so that what was mirrored below the image comes to lie on top, where it is kept."""
+
+    size_multiple, smallest_side = 16, 32
+
+    def __init__(self, in_channels=3, out_channels=3):
+        super().__init__()
+        self.in_channels, self.out_channels = in_channels, out_channels
+
+    def translate(self, source):
+        return source.flip(-2).flip(-1)
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+def test_mirroring_and_cropping_inside_the_graph_are_exact(suffix):
+    """Also where the pad is larger than the image, and for one pixel."""
+    program = captured(Turned(), "uint8")
+    data = exporting._onnx(program, {}) if suffix == ".onnx" else exporting._pt2(program, {})
+    run = (exporting._onnx_run if suffix == ".onnx" else exporting._pt2_run)(data)
+    for height, width in ((1, 1), (1, 40), (2, 3), (16, 33), (31, 32), (32, 48), (70, 5)):
+        for batch in (1, 2):
+            picture = noise(batch, height, width, 3)
+            source = torch.from_numpy(picture).permute(0, 3, 1, 2).float() / 127.5 - 1
+            expected = ((Turned()(source) + 1) * 127.5).round().permute(0, 2, 3, 1).to(torch.uint8).numpy()
+            assert np.array_equal(run(picture), expected), (height, width, batch)
+
+
+OPTIONS = [
+    {"upsample": "resize", "downsample": "blur", "norm": "batch", "padding": "replicate"},
+    {"upsample": "bilinear", "downsample": "strided", "norm": "batch-running", "padding": "zeros"},
+]
+
+
+@pytest.mark.parametrize("cls", GENERATORS)
+@pytest.mark.parametrize("options", OPTIONS)
+def test_every_option_exports(tmp_path, cls, options):
+    made = export(a_file(cls, **options)[0], tmp_path / "m.onnx")
+    assert len(made.differences) == 6
+
+
+def test_cut_exports(tmp_path):
+    file, _ = a_file(img2img.ResNetGenerator, upsample="cut", downsample="cut", num_halvings=3)
+    assert export(file, tmp_path / "m.onnx").differences
+
+
+def test_floats_stay_below_a_ten_thousandth(tmp_path):
+    file, networks = a_file(img2img.ResNetGenerator)
+    export(file, tmp_path / "m.onnx", weights="raw", values="float")
+    image = torch.rand(2, 3, 37, 50) * 2 - 1
+    (found,) = session_of(tmp_path / "m.onnx").run(None, {"image": image.numpy()})
+    with torch.no_grad():
+        expected = networks["line:colour"].eval()(image).numpy()
+    assert found.dtype == np.float32
+    assert np.abs(found - expected).mean() < 1e-4
+
+
+def test_torch_export(tmp_path):
+    file, networks = a_file(img2img.UNetGenerator)
+    made = export(file, tmp_path / "m.pt2", weights="raw")
+    assert len(made.differences) == 6
+    extra = {METADATA_FILE: ""}
+    module = torch.export.load(tmp_path / "m.pt2", extra_files=extra).module()
+    assert json.loads(extra[METADATA_FILE])["target"] == "colour"
+    pictures = noise(3, 21, 40, 3)
+    translator = img2img.Translator(networks, file.header)
+    found = module(torch.from_numpy(pictures)).numpy()
+    assert_close(found, np.stack([translator(picture) for picture in pictures]))
+
+
+def test_the_file_says_what_it_is(tmp_path):
+    file, _ = a_file(img2img.ResNetGenerator)
+    file.header["licence"] = "CC BY 4.0"
+    export(file, tmp_path / "m.onnx", check=False)
+    said = session_of(tmp_path / "m.onnx").get_modelmeta().custom_metadata_map
+    assert (said["source"], said["target"], said["licence"]) == ("line", "colour", "CC BY 4.0")
+    assert said["input"] == "uint8 [batch, height, width, channels], 0 to 255"
+    assert (said["size_multiple"], said["smallest_side"], said["channels_in"]) == ("4", "8", "3")
+    model = onnx.load(tmp_path / "m.onnx")
+    onnx.checker.check_model(model)
+    assert {o.domain: o.version for o in model.opset_import}[""] == OPSET
+    dims = [d.dim_param or d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
+    assert dims == ["batch", "height", "width", 3]
+    assert "not stated" in export(a_file()[0], tmp_path / "n.onnx", check=False).metadata["licence"]
+    assert export(file, tmp_path / "n.onnx", licence="mine", check=False).metadata["licence"] == "mine"
+
+
+def test_direction_and_weights_can_be_chosen(tmp_path):
+    file, networks = a_file(img2img.ResNetGenerator, ("horse:zebra", "zebra:horse"))
+    picture = noise(1, 16, 16, 3)
+    translator = img2img.Translator(networks, file.header)
+    for to in ("horse", "zebra"):
+        export(file, tmp_path / "m.onnx", to=to, weights="raw", check=False)
+        (found,) = session_of(tmp_path / "m.onnx").run(None, {"image": picture})
+        assert_close(found[0], translator(picture[0], to))
+    export(file, tmp_path / "m.onnx", check=False)  # zebra, averaged
+    (averaged,) = session_of(tmp_path / "m.onnx").run(None, {"image": picture})
+    assert not np.array_equal(averaged, found)
+    with pytest.raises(ConfigError, match="did you mean 'zebra'"):
+        export(file, tmp_path / "m.onnx", to="zebr")
+
+
+def test_a_graph_that_is_wrong_is_not_written(tmp_path, monkeypatch):
+    file, _ = a_file(img2img.ResNetGenerator)
+    (tmp_path / "m.onnx").write_bytes(b"an earlier file")
+    honest = exporting._onnx_run
+
+    def dishonest(data):
+        run = honest(data)
+        return lambda image: (run(image) // 8) * 8
+
+    monkeypatch.setattr(exporting, "_onnx_run", dishonest)
+    with pytest.raises(ModelFileError, match=r"differs .* levels.* nothing was written"):
+        export(file, tmp_path / "m.onnx")
+    assert (tmp_path / "m.onnx").read_bytes() == b"an earlier file"
+    assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
+    assert not Difference(1, 8, 8, float("nan"), float("nan")).within
+
+
+@pytest.mark.parametrize("missing", ["onnx", "onnxscript", "onnxruntime"])
+def test_what_is_not_installed_is_named(tmp_path, monkeypatch, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'img2img-toolkit\[onnx\]'") as caught:
+        export(a_file()[0], tmp_path / "m.onnx")
+    assert missing in str(caught.value)
+    assert ("--no-check" in str(caught.value)) == (missing == "onnxruntime")
+
+
+@pytest.fixture
+def model(tmp_path):
+    file, _ = a_file(img2img.ResNetGenerator, channels=(1, 3), num_blocks=1)
+    save_translator(tmp_path / "model.safetensors", file)
+    return tmp_path / "model.safetensors"
+
+
+def test_the_command_and_the_example_program(tmp_path, model):
+    said = run_command("export", model, tmp_path / "m.onnx", "--licence", "research only").stdout
+    assert re.search(r"m\.onnx: line -> colour, ONNX, opset 18, \d+\.\d MB", said)
+    assert len(re.findall(r"px, batch [13]: differs from the network by at most \S+ of 255 levels, \S+ on", said)) == 6
+    drawing(1, (70, 33))[0].save(tmp_path / "in.png")
+    # as on a machine that has neither torch nor this package
+    alone = "import sys, runpy; sys.modules |= {'torch': None, 'img2img': None}; p = sys.argv.pop(1); sys.argv[0] = p; "
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", alone + "runpy.run_path(p, run_name='__main__')"),
+            *(
+                ROOT / "examples/onnxruntime_translate.py",
+                tmp_path / "m.onnx",
+                tmp_path / "in.png",
+                tmp_path / "out.png",
+            ),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "line -> colour; licence: research only" in done.stdout
+    run_command("translate", model, tmp_path / "in.png", tmp_path / "ours.png", "--device", "cpu")
+    with Image.open(tmp_path / "out.png") as found, Image.open(tmp_path / "ours.png") as expected:
+        assert_close(np.asarray(found), np.asarray(expected))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("m.pth",), "ends in .onnx or .pt2"),
+        (("m.onnx", "--to", "line"), "cannot translate to 'line'"),
+        (("m.onnx", "--range", "unit"), "expected uint8 or float"),
+        (("m.onnx", "--weights", "best"), "expected ema or raw"),
+        (("nowhere/m.onnx",), "existing folder"),
+    ],
+)
+def test_the_command_refuses_in_one_line(tmp_path, model, words, message):
+    done = run_command("export", model, *words, cwd=tmp_path, code=1)
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.glob("m.*"))[1:]
+
+
+RUNTIME = ROOT / "examples/web/ort/ort.wasm.min.js"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.skipif(not (RUNTIME.exists() and CHROMIUM), reason="examples/web/README.md: onnxruntime-web and Chromium")
+def test_the_page_translates_in_a_browser(tmp_path, model):
+    site = tmp_path / "site"
+    shutil.copytree(ROOT / "examples/web", site)
+    run_command("export", model, site / "model.onnx", "--no-check")
+    drawing(1, (70, 33))[0].save(site / "in.png")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        done = subprocess.run(
+            [
+                *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+                *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+                *(f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=30000", "--dump-dom"),
+                f"http://127.0.0.1:{server.server_port}/index.html?image=in.png",
+            ],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    finally:
+        server.shutdown()
+        server.server_close()
+    found = re.search(r'data-png="data:image/png;base64,([^"]+)"', done.stdout)
+    assert found, re.findall(r'role="status">([^<]*)', done.stdout) or done.stderr[-500:]
+    run_command("translate", model, site / "in.png", tmp_path / "ours.png", "--device", "cpu")
+    with Image.open(io.BytesIO(base64.b64decode(found[1]))) as page, Image.open(tmp_path / "ours.png") as ours:
+        assert_close(np.asarray(page.convert("RGB")), np.asarray(ours))
