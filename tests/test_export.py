@@ -21,7 +21,8 @@ import torch
 from PIL import Image
 
 import img2img
-from img2img.checkpoint import save_translator
+from img2img.__main__ import main
+from img2img.checkpoint import load_translator, save_translator
 from img2img.errors import ConfigError, ModelFileError
 from img2img.exchange import exporting
 from img2img.exchange.agreement import Difference
@@ -31,6 +32,13 @@ from img2img.networks.base import Generator
 from tests.conftest import ROOT, drawing, run_command
 from tests.discover import GENERATORS
 from tests.test_checkpoint import a_file
+
+TINY = {"num_blocks": 0, "num_halvings": 0}
+"""Two convolutions: what is tested is around them, and an exporter takes its time for every layer."""
+
+
+def tiny(**options):
+    return a_file(img2img.ResNetGenerator, **{**TINY, **options})
 
 
 def session_of(path):
@@ -47,14 +55,23 @@ def assert_close(found, expected):
     assert error.mean() < 1e-4 * 127.5
 
 
-SIZES = [(1, 5, 9), (3, 33, 47), (2, 64, 32), (1, 100, 17)]
+SIZES = [(1, 5, 9), (3, 33, 47), (2, 64, 32)]
+OPTIONS = [
+    {"upsample": "resize", "downsample": "blur", "norm": "batch", "padding": "replicate"},
+    {"upsample": "bilinear", "norm": "batch-running", "padding": "zeros"},
+]
+SUBJECTS = [
+    *((cls, (1, 3), {}) for cls in GENERATORS),
+    *((cls, (3, 3), options) for cls, options in zip(GENERATORS, OPTIONS * len(GENERATORS), strict=False)),
+    (img2img.ResNetGenerator, (3, 1), {"upsample": "cut", "downsample": "cut", "num_halvings": 3}),
+]
 
 
-@pytest.mark.parametrize("cls", GENERATORS)
-@pytest.mark.parametrize("channels", [(3, 3), (1, 3)])
-def test_every_generator_exports_for_any_size_and_batch(tmp_path, cls, channels):
-    file, networks = a_file(cls, channels=channels)
-    export(file, tmp_path / "m.onnx", weights="raw", check=False)
+@pytest.mark.parametrize(("cls", "channels", "options"), SUBJECTS)
+def test_every_generator_exports_for_any_size_and_batch(tmp_path, cls, channels, options):
+    file, networks = a_file(cls, channels=channels, **options)
+    made = export(file, tmp_path / "m.onnx", weights="raw")
+    assert len(made.differences) == 6
     session = session_of(tmp_path / "m.onnx")
     translator = img2img.Translator(networks, file.header)
     for batch, height, width in SIZES:
@@ -62,7 +79,7 @@ def test_every_generator_exports_for_any_size_and_batch(tmp_path, cls, channels)
         expected = np.stack([translator(picture) for picture in pictures])
         (found,) = session.run(None, {"image": pictures})
         assert found.dtype == np.uint8
-        assert_close(found, expected)
+        assert_close(found.reshape(expected.shape), expected)
 
 
 class Turned(Generator):
@@ -82,7 +99,7 @@ class Turned(Generator):
 def test_mirroring_and_cropping_inside_the_graph_are_exact(suffix):
     """Also where the pad is larger than the image, and for one pixel."""
     program = captured(Turned(), "uint8")
-    data = exporting._onnx(program, {}) if suffix == ".onnx" else exporting._pt2(program, {})
+    data = exporting._onnx(program, {"target": "turned"}) if suffix == ".onnx" else exporting._pt2(program, {})
     run = (exporting._onnx_run if suffix == ".onnx" else exporting._pt2_run)(data)
     for height, width in ((1, 1), (1, 40), (2, 3), (16, 33), (31, 32), (32, 48), (70, 5)):
         for batch in (1, 2):
@@ -90,24 +107,6 @@ def test_mirroring_and_cropping_inside_the_graph_are_exact(suffix):
             source = torch.from_numpy(picture).permute(0, 3, 1, 2).float() / 127.5 - 1
             expected = ((Turned()(source) + 1) * 127.5).round().permute(0, 2, 3, 1).to(torch.uint8).numpy()
             assert np.array_equal(run(picture), expected), (height, width, batch)
-
-
-OPTIONS = [
-    {"upsample": "resize", "downsample": "blur", "norm": "batch", "padding": "replicate"},
-    {"upsample": "bilinear", "downsample": "strided", "norm": "batch-running", "padding": "zeros"},
-]
-
-
-@pytest.mark.parametrize("cls", GENERATORS)
-@pytest.mark.parametrize("options", OPTIONS)
-def test_every_option_exports(tmp_path, cls, options):
-    made = export(a_file(cls, **options)[0], tmp_path / "m.onnx")
-    assert len(made.differences) == 6
-
-
-def test_cut_exports(tmp_path):
-    file, _ = a_file(img2img.ResNetGenerator, upsample="cut", downsample="cut", num_halvings=3)
-    assert export(file, tmp_path / "m.onnx").differences
 
 
 def test_floats_stay_below_a_ten_thousandth(tmp_path):
@@ -122,7 +121,7 @@ def test_floats_stay_below_a_ten_thousandth(tmp_path):
 
 
 def test_torch_export(tmp_path):
-    file, networks = a_file(img2img.UNetGenerator)
+    file, networks = a_file(img2img.ResNetGenerator, num_blocks=1)
     made = export(file, tmp_path / "m.pt2", weights="raw")
     assert len(made.differences) == 6
     extra = {METADATA_FILE: ""}
@@ -135,24 +134,26 @@ def test_torch_export(tmp_path):
 
 
 def test_the_file_says_what_it_is(tmp_path):
-    file, _ = a_file(img2img.ResNetGenerator)
+    file, _ = tiny()
     file.header["licence"] = "CC BY 4.0"
     export(file, tmp_path / "m.onnx", check=False)
     said = session_of(tmp_path / "m.onnx").get_modelmeta().custom_metadata_map
     assert (said["source"], said["target"], said["licence"]) == ("line", "colour", "CC BY 4.0")
     assert said["input"] == "uint8 [batch, height, width, channels], 0 to 255"
-    assert (said["size_multiple"], said["smallest_side"], said["channels_in"]) == ("4", "8", "3")
+    assert (said["size_multiple"], said["smallest_side"], said["channels_in"]) == ("1", "4", "3")
     model = onnx.load(tmp_path / "m.onnx")
     onnx.checker.check_model(model)
     assert {o.domain: o.version for o in model.opset_import}[""] == OPSET
-    dims = [d.dim_param or d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
-    assert dims == ["batch", "height", "width", 3]
-    assert "not stated" in export(a_file()[0], tmp_path / "n.onnx", check=False).metadata["licence"]
-    assert export(file, tmp_path / "n.onnx", licence="mine", check=False).metadata["licence"] == "mine"
+    for value in (model.graph.input[0], model.graph.output[0]):
+        dims = [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
+        assert dims == ["batch", "height", "width", 3]
+    assert str(ROOT).encode() not in (tmp_path / "m.onnx").read_bytes(), "a path of this machine"
+    assert "not stated" in exporting._metadata(tiny()[0].header, "line:colour", "uint8", "")["licence"]
+    assert exporting._metadata(file.header, "line:colour", "float", "mine")["licence"] == "mine"
 
 
 def test_direction_and_weights_can_be_chosen(tmp_path):
-    file, networks = a_file(img2img.ResNetGenerator, ("horse:zebra", "zebra:horse"))
+    file, networks = tiny(directions=("horse:zebra", "zebra:horse"))
     picture = noise(1, 16, 16, 3)
     translator = img2img.Translator(networks, file.header)
     for to in ("horse", "zebra"):
@@ -167,7 +168,7 @@ def test_direction_and_weights_can_be_chosen(tmp_path):
 
 
 def test_a_graph_that_is_wrong_is_not_written(tmp_path, monkeypatch):
-    file, _ = a_file(img2img.ResNetGenerator)
+    file, _ = tiny()
     (tmp_path / "m.onnx").write_bytes(b"an earlier file")
     honest = exporting._onnx_run
 
@@ -187,14 +188,14 @@ def test_a_graph_that_is_wrong_is_not_written(tmp_path, monkeypatch):
 def test_what_is_not_installed_is_named(tmp_path, monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'img2img-toolkit\[onnx\]'") as caught:
-        export(a_file()[0], tmp_path / "m.onnx")
+        export(tiny()[0], tmp_path / "m.onnx")
     assert missing in str(caught.value)
     assert ("--no-check" in str(caught.value)) == (missing == "onnxruntime")
 
 
 @pytest.fixture
 def model(tmp_path):
-    file, _ = a_file(img2img.ResNetGenerator, channels=(1, 3), num_blocks=1)
+    file, _ = tiny(channels=(1, 3))
     save_translator(tmp_path / "model.safetensors", file)
     return tmp_path / "model.safetensors"
 
@@ -222,7 +223,7 @@ def test_the_command_and_the_example_program(tmp_path, model):
     )
     assert done.returncode == 0, done.stderr
     assert "line -> colour; licence: research only" in done.stdout
-    run_command("translate", model, tmp_path / "in.png", tmp_path / "ours.png", "--device", "cpu")
+    img2img.load(model, "cpu").folder(tmp_path / "in.png", tmp_path / "ours.png")
     with Image.open(tmp_path / "out.png") as found, Image.open(tmp_path / "ours.png") as expected:
         assert_close(np.asarray(found), np.asarray(expected))
 
@@ -237,11 +238,16 @@ def test_the_command_and_the_example_program(tmp_path, model):
         (("nowhere/m.onnx",), "existing folder"),
     ],
 )
-def test_the_command_refuses_in_one_line(tmp_path, model, words, message):
-    done = run_command("export", model, *words, cwd=tmp_path, code=1)
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert not list(tmp_path.glob("m.*"))[1:]
+def test_the_command_refuses_in_one_line(tmp_path, model, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["img2img", "export", str(model), *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert message in said
+    assert said.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
 
 
 RUNTIME = ROOT / "examples/web/ort/ort.wasm.min.js"
@@ -257,7 +263,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 def test_the_page_translates_in_a_browser(tmp_path, model):
     site = tmp_path / "site"
     shutil.copytree(ROOT / "examples/web", site)
-    run_command("export", model, site / "model.onnx", "--no-check")
+    export(load_translator(model), site / "model.onnx")
     drawing(1, (70, 33))[0].save(site / "in.png")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -280,6 +286,6 @@ def test_the_page_translates_in_a_browser(tmp_path, model):
         server.server_close()
     found = re.search(r'data-png="data:image/png;base64,([^"]+)"', done.stdout)
     assert found, re.findall(r'role="status">([^<]*)', done.stdout) or done.stderr[-500:]
-    run_command("translate", model, site / "in.png", tmp_path / "ours.png", "--device", "cpu")
+    img2img.load(model, "cpu").folder(site / "in.png", tmp_path / "ours.png")
     with Image.open(io.BytesIO(base64.b64decode(found[1]))) as page, Image.open(tmp_path / "ours.png") as ours:
         assert_close(np.asarray(page.convert("RGB")), np.asarray(ours))

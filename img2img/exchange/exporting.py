@@ -148,10 +148,19 @@ def _onnx(program: ExportedProgram, metadata: Mapping[str, str]) -> bytes:
             external_data=False,
         )
     assert made is not None
-    made.model.metadata_props.update(metadata)
-    made.model.producer_name, made.model.producer_version = "img2img", __version__
-    data: bytes = made.model_proto.SerializeToString()
-    return data
+    model = made.model_proto
+    # the exporter's notes on each node: paths of this machine, and names of sizes that say nothing
+    for noted in (*model.graph.node, *model.graph.input, *model.graph.output):
+        del noted.metadata_props[:]
+    del model.graph.value_info[:], model.metadata_props[:]
+    for value in (*model.graph.input, *model.graph.output):
+        open_sides = [dim for dim in value.type.tensor_type.shape.dim if dim.dim_param]
+        for dim, name in zip(open_sides, ("batch", "height", "width"), strict=True):
+            dim.dim_param = name
+    for key, text in metadata.items():
+        model.metadata_props.add(key=key, value=text)
+    model.producer_name, model.producer_version, model.graph.name = "img2img", __version__, metadata["target"]
+    return model.SerializeToString()
 
 
 def _onnx_run(data: bytes) -> Run:

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
+from torch.fx.experimental import _config
 
 from img2img.networks.base import Generator
 
@@ -56,13 +57,13 @@ def captured(generator: Generator, values: Range) -> ExportedProgram:
     # two images, and sides that differ and do not fit: what holds of the example alone would become a constant
     height, width = (count * generator.smallest_side + 3 for count in (2, 3))
     batch, high, wide = Dim("batch"), Dim("height"), Dim("width")
+    graph: nn.Module
     if values == "uint8":
+        graph, open_sides = PixelGraph(generator), {0: batch, 1: high, 2: wide}
         example = torch.zeros(2, height, width, generator.in_channels, dtype=torch.uint8)
-        return torch.export.export(
-            PixelGraph(generator), (example,), dynamic_shapes={"image": {0: batch, 1: high, 2: wide}}
-        )
-    return torch.export.export(
-        TensorGraph(generator),
-        (torch.zeros(2, generator.in_channels, height, width),),
-        dynamic_shapes={"image": {0: batch, 2: high, 3: wide}},
-    )
+    else:
+        graph, open_sides = TensorGraph(generator), {0: batch, 2: high, 3: wide}
+        example = torch.zeros(2, generator.in_channels, height, width)
+    # else the exporter asks of a size whether it is 1 and then leaves no size open that could be
+    with _config.patch(backed_size_oblivious=True):
+        return torch.export.export(graph, (example,), dynamic_shapes={"image": open_sides})
