@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import sys
 from collections import OrderedDict
 from pathlib import Path
 
@@ -12,12 +13,12 @@ import torch
 from torch import nn
 
 import img2img
+from img2img.__main__ import main
 from img2img.checkpoint import save_translator
 from img2img.errors import ConfigError, ModelFileError
 from img2img.exchange.importing import domains_of, import_weights
 from img2img.networks.layers.convolutions import StridedConv2d, TransposedConv2d
 from tests import originals
-from tests.conftest import run_command
 from tests.originals import Relative, ResNet, UNet, as_published, drawn
 
 
@@ -311,30 +312,65 @@ def test_domains_come_from_the_name(path, domains):
     assert domains_of(Path("/weights") / path) == domains
 
 
-def test_the_command_from_weights_to_a_translated_picture(tmp_path):
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """Run the program as ``img2img WORDS`` does, without a process of its own: exit code, output, errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["img2img", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return ended.value.code or 0, said.out, said.err
+
+    return run
+
+
+def test_the_command_from_weights_to_a_translated_picture(tmp_path, command):
     ab, ba = drawn(ResNet(blocks=1)), drawn(ResNet(blocks=1, dropout=True), 1)
     torch.save(ab.state_dict(), tmp_path / "horse2zebra.pth")
     torch.save(ba.state_dict(), tmp_path / "zebra2horse.pth")
-    said = run_command(
-        "import", "horse2zebra.pth", "--back", "zebra2horse.pth", "--licence", "research only", cwd=tmp_path
-    ).stdout
+    words = ("import", "horse2zebra.pth", "--back", "zebra2horse.pth")
+    code, said, _ = command(*words, "--licence", "research only", "--set", "strided_padding=zeros")
+    assert code == 0
     assert "horse -> zebra: ResNetGenerator(" in said
+    assert "strided_padding=zeros" in said
     assert "assumed       padding by reflection" in said
-    told = run_command("info", "horse2zebra.safetensors", cwd=tmp_path).stdout
+    told = command("info", "horse2zebra.safetensors")[1]
     for line in (
-        "horse -> zebra",
-        "zebra -> horse",
-        "imported from horse2zebra.pth and zebra2horse.pth",
-        "weights: raw",
+        *("horse -> zebra", "zebra -> horse", "ResNetGenerator(num_blocks=1"),
+        *("imported from horse2zebra.pth and zebra2horse.pth", "weights: raw"),
     ):
         assert line in told
-    assert '"licence": "research only"' in run_command("info", "horse2zebra.safetensors", "--json", cwd=tmp_path).stdout
+    assert '"licence": "research only"' in command("info", "horse2zebra.safetensors", "--json")[1]
     translator = img2img.load(tmp_path / "horse2zebra.safetensors", "cpu")
-    image = torch.rand(1, 3, 21, 34) * 2 - 1
-    assert translator.tensor(image, "horse").shape == image.shape
-    refused = run_command("import", "horse2zebra.pth", cwd=tmp_path, code=1)
-    assert "exists already" in refused.stderr
-    assert refused.stderr.count("\n") == 1
+    image = torch.rand(1, 3, 24, 32) * 2 - 1
+    with torch.no_grad():
+        assert torch.equal(translator.tensor(image, "horse"), as_published(ba)(image))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("horse2zebra.pth",), "exists already"),
+        (("nothing.pth", "x.safetensors"), "no such file"),
+        (("horse2zebra.pth", "x.safetensors", "--norm-statistics", "batch"), "expected image or running"),
+        (("horse2zebra.pth", "x.safetensors", "--domains", "a", "a"), "two different domain names"),
+        (("horse2zebra.pth", "x.safetensors", "--set", "padding"), "expected OPTION=VALUE"),
+        (("horse2zebra.pth", "x.safetensors", "--set", "num_blocks=2"), "could not be matched"),
+        (("horse2zebra.pth", "nowhere/x.safetensors"), "existing folder"),
+    ],
+)
+def test_the_command_refuses_in_one_line(tmp_path, command, words, message):
+    torch.save(ResNet(blocks=1).state_dict(), tmp_path / "horse2zebra.pth")
+    (tmp_path / "horse2zebra.safetensors").write_bytes(b"precious")
+    code, _, said = command("import", *words)
+    assert code == 1
+    assert message in said
+    assert said.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["horse2zebra.pth", "horse2zebra.safetensors"]
+    assert (tmp_path / "horse2zebra.safetensors").read_bytes() == b"precious"
 
 
 def test_more_channels_than_a_picture_has_are_said(tmp_path):

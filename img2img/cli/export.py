@@ -59,7 +59,7 @@ def export(
     typer.echo(f"  licence       {made.metadata['licence']}")
     for case in made.differences:
         typer.echo(
-            f"  {case.width:4d}x{case.height:<4d} px, batch {case.batch}: differs from the network by at most "
+            f"  {f'{case.width}x{case.height}':>9} px, batch {case.batch}: differs from the network by at most "
             f"{case.largest:.2g} of 255 levels, {case.mean:.2g} on average"
         )
     if not made.differences:

@@ -160,7 +160,8 @@ def _onnx(program: ExportedProgram, metadata: Mapping[str, str]) -> bytes:
     for key, text in metadata.items():
         model.metadata_props.add(key=key, value=text)
     model.producer_name, model.producer_version, model.graph.name = "img2img", __version__, metadata["target"]
-    return model.SerializeToString()
+    data: bytes = model.SerializeToString()
+    return data
 
 
 def _onnx_run(data: bytes) -> Run:

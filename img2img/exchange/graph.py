@@ -31,7 +31,8 @@ class PixelGraph(nn.Module):
         """Translate pictures."""
         source = image.permute(0, 3, 1, 2).float() / 127.5 - 1
         levels = ((self.generator(source) + 1) * 127.5).round().clamp(0, 255)
-        return levels.permute(0, 2, 3, 1).to(torch.uint8)
+        pixels: Tensor = levels.permute(0, 2, 3, 1).to(torch.uint8)
+        return pixels
 
 
 class TensorGraph(nn.Module):
@@ -65,5 +66,5 @@ def captured(generator: Generator, values: Range) -> ExportedProgram:
         graph, open_sides = TensorGraph(generator), {0: batch, 2: high, 3: wide}
         example = torch.zeros(2, generator.in_channels, height, width)
     # else the exporter asks of a size whether it is 1 and then leaves no size open that could be
-    with _config.patch(backed_size_oblivious=True):
+    with _config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]  # put there while torch is loaded
         return torch.export.export(graph, (example,), dynamic_shapes={"image": open_sides})

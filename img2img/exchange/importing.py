@@ -127,11 +127,10 @@ def _choose(networks: Mapping[str, Tensors], statistics: NormStatistics) -> tupl
         raise ModelFileError(f"holds {len(fitting)} generators: {', '.join(fitting)}; choose one with --key")
     if len(refused) > 1:
         raise ModelFileError(f"holds {', '.join(refused)}, none of them a generator that is known; choose with --key")
-    (tensors, error) = next(iter(networks.values())), next(iter(refused.values()))
-    parts = list(dict.fromkeys(name.partition(".")[0] for name in tensors))
-    if len(parts) > 1:
-        raise ModelFileError(f"{error}; if it holds several networks, choose one with --key: {', '.join(parts[:8])}")
-    raise error
+    ((name, reason),) = refused.items()
+    parts = list(dict.fromkeys(tensor.partition(".")[0] for tensor in networks[name]))
+    several = f"; if it holds several networks, choose one with --key: {', '.join(parts[:8])}"
+    raise ModelFileError(f"{reason}{several if len(parts) > 1 else ''}") from reason
 
 
 def _stated(assumption: str, options: Mapping[str, Any]) -> bool:

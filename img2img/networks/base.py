@@ -64,8 +64,9 @@ class Generator(Configured, nn.Module, ABC):
     def fit(self, side_px: int) -> int:
         """Return the side in pixels that an image side is mirrored up to."""
         smallest = -(-self.smallest_side // self.size_multiple)
+        needed = (side_px + self.size_multiple - 1) // self.size_multiple
         # multiple times number: so an exporter sees that every halving inside is whole
-        return self.size_multiple * torch.sym_max((side_px + self.size_multiple - 1) // self.size_multiple, smallest)
+        return self.size_multiple * torch.sym_max(needed, smallest)  # type: ignore[return-value]  # symbols in a graph
 
 
 class Discriminator(Configured, nn.Module, ABC):
