@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import http.server
 import io
@@ -22,14 +23,14 @@ from PIL import Image
 
 import img2img
 from img2img.__main__ import main
-from img2img.checkpoint import load_translator, save_translator
+from img2img.checkpoint import save_translator
 from img2img.errors import ConfigError, ModelFileError
 from img2img.exchange import exporting
 from img2img.exchange.agreement import Difference
 from img2img.exchange.exporting import METADATA_FILE, OPSET, export
 from img2img.exchange.graph import captured
 from img2img.networks.base import Generator
-from tests.conftest import ROOT, drawing, run_command
+from tests.conftest import ROOT, drawing
 from tests.discover import GENERATORS
 from tests.test_checkpoint import a_file
 
@@ -39,6 +40,21 @@ TINY = {"num_blocks": 0, "num_halvings": 0}
 
 def tiny(**options):
     return a_file(img2img.ResNetGenerator, **{**TINY, **options})
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory):
+    """A translator and what ``img2img export`` made of it: its folder, the file, the network and what was said."""
+    folder = tmp_path_factory.mktemp("ready")
+    file, networks = tiny(channels=(1, 3))
+    save_translator(folder / "model.safetensors", file)
+    said = io.StringIO()
+    words = (folder / "model.safetensors", folder / "m.onnx", "--weights", "raw", "--licence", "research only")
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
+        patch.setattr(sys, "argv", ["img2img", "export", *map(str, words)])
+        with pytest.raises(SystemExit, match="0"):
+            main()
+    return folder, file, img2img.Translator(networks, file.header), said.getvalue()
 
 
 def session_of(path):
@@ -56,14 +72,14 @@ def assert_close(found, expected):
 
 
 SIZES = [(1, 5, 9), (3, 33, 47), (2, 64, 32)]
-OPTIONS = [
-    {"upsample": "resize", "downsample": "blur", "norm": "batch", "padding": "replicate"},
-    {"upsample": "bilinear", "norm": "batch-running", "padding": "zeros"},
-]
+RESIZED = {"upsample": "resize", "downsample": "blur", "norm": "batch", "padding": "replicate"}
+SMOOTH = {"upsample": "bilinear", "norm": "batch-running", "padding": "zeros"}
+CUT = {"upsample": "cut", "downsample": "cut", "norm": "none"}
+FEW_LAYERS = {"num_halvings": 1, "num_blocks": 0}
 SUBJECTS = [
     *((cls, (1, 3), {}) for cls in GENERATORS),
-    *((cls, (3, 3), options) for cls, options in zip(GENERATORS, OPTIONS * len(GENERATORS), strict=False)),
-    (img2img.ResNetGenerator, (3, 1), {"upsample": "cut", "downsample": "cut", "num_halvings": 1, "num_blocks": 1}),
+    (img2img.UNetGenerator, (3, 3), {**RESIZED, "depth": 3, "dropout": 0}),
+    *((img2img.ResNetGenerator, (3, 1), {**options, **FEW_LAYERS}) for options in (SMOOTH, CUT)),
 ]
 
 
@@ -133,23 +149,22 @@ def test_torch_export(tmp_path):
     assert_close(found, np.stack([translator(picture) for picture in pictures]))
 
 
-def test_the_file_says_what_it_is(tmp_path):
-    file, _ = tiny()
-    file.header["licence"] = "CC BY 4.0"
-    export(file, tmp_path / "m.onnx", check=False)
-    said = session_of(tmp_path / "m.onnx").get_modelmeta().custom_metadata_map
-    assert (said["source"], said["target"], said["licence"]) == ("line", "colour", "CC BY 4.0")
+def test_the_file_says_what_it_is(ready):
+    folder, file, _, _ = ready
+    said = session_of(folder / "m.onnx").get_modelmeta().custom_metadata_map
+    assert (said["source"], said["target"], said["licence"]) == ("line", "colour", "research only")
     assert said["input"] == "uint8 [batch, height, width, channels], 0 to 255"
-    assert (said["size_multiple"], said["smallest_side"], said["channels_in"]) == ("1", "4", "3")
-    model = onnx.load(tmp_path / "m.onnx")
+    assert (said["size_multiple"], said["smallest_side"], said["channels_in"]) == ("1", "4", "1")
+    model = onnx.load(folder / "m.onnx")
     onnx.checker.check_model(model)
     assert {o.domain: o.version for o in model.opset_import}[""] == OPSET
-    for value in (model.graph.input[0], model.graph.output[0]):
+    for value, channels in ((model.graph.input[0], 1), (model.graph.output[0], 3)):
         dims = [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
-        assert dims == ["batch", "height", "width", 3]
-    assert str(ROOT).encode() not in (tmp_path / "m.onnx").read_bytes(), "a path of this machine"
-    assert "not stated" in exporting._metadata(tiny()[0].header, "line:colour", "uint8", "")["licence"]
-    assert exporting._metadata(file.header, "line:colour", "float", "mine")["licence"] == "mine"
+        assert dims == ["batch", "height", "width", channels]
+    assert str(ROOT).encode() not in (folder / "m.onnx").read_bytes(), "a path of this machine"
+    assert "not stated" in exporting._metadata(file.header, "line:colour", "uint8", "")["licence"]
+    its_own = {**file.header, "licence": "CC BY 4.0"}
+    assert exporting._metadata(its_own, "line:colour", "float", "")["licence"] == "CC BY 4.0"
 
 
 def test_direction_and_weights_can_be_chosen(tmp_path):
@@ -167,8 +182,9 @@ def test_direction_and_weights_can_be_chosen(tmp_path):
         export(file, tmp_path / "m.onnx", to="zebr")
 
 
-def test_a_graph_that_is_wrong_is_not_written(tmp_path, monkeypatch):
-    file, _ = tiny()
+def test_a_graph_that_is_wrong_is_not_written(tmp_path, monkeypatch, ready):
+    folder, file, _, _ = ready
+    monkeypatch.setattr(exporting, "_onnx", lambda *_: (folder / "m.onnx").read_bytes())
     (tmp_path / "m.onnx").write_bytes(b"an earlier file")
     honest = exporting._onnx_run
 
@@ -178,7 +194,7 @@ def test_a_graph_that_is_wrong_is_not_written(tmp_path, monkeypatch):
 
     monkeypatch.setattr(exporting, "_onnx_run", dishonest)
     with pytest.raises(ModelFileError, match=r"differs .* levels.* nothing was written"):
-        export(file, tmp_path / "m.onnx")
+        export(file, tmp_path / "m.onnx", weights="raw")
     assert (tmp_path / "m.onnx").read_bytes() == b"an earlier file"
     assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
     assert not Difference(1, 8, 8, float("nan"), float("nan")).within
@@ -193,29 +209,20 @@ def test_what_is_not_installed_is_named(tmp_path, monkeypatch, missing):
     assert ("--no-check" in str(caught.value)) == (missing == "onnxruntime")
 
 
-@pytest.fixture
-def model(tmp_path):
-    file, _ = tiny(channels=(1, 3))
-    save_translator(tmp_path / "model.safetensors", file)
-    return tmp_path / "model.safetensors"
-
-
-def test_the_command_and_the_example_program(tmp_path, model):
-    said = run_command("export", model, tmp_path / "m.onnx", "--licence", "research only").stdout
+def test_the_command_prints_the_differences(ready):
+    said = ready[-1]
     assert re.search(r"m\.onnx: line -> colour, ONNX, opset 18, \d+\.\d MB", said)
     assert len(re.findall(r"px, batch [13]: differs from the network by at most \S+ of 255 levels, \S+ on", said)) == 6
+
+
+def test_the_example_program_needs_neither_torch_nor_this_package(tmp_path, ready):
+    folder, _, translator, _ = ready
     drawing(1, (70, 33))[0].save(tmp_path / "in.png")
-    # as on a machine that has neither torch nor this package
     alone = "import sys, runpy; sys.modules |= {'torch': None, 'img2img': None}; p = sys.argv.pop(1); sys.argv[0] = p; "
     done = subprocess.run(
         [
             *(sys.executable, "-c", alone + "runpy.run_path(p, run_name='__main__')"),
-            *(
-                ROOT / "examples/onnxruntime_translate.py",
-                tmp_path / "m.onnx",
-                tmp_path / "in.png",
-                tmp_path / "out.png",
-            ),
+            *(ROOT / "examples/onnxruntime_translate.py", folder / "m.onnx", tmp_path / "in.png", tmp_path / "out.png"),
         ],
         capture_output=True,
         text=True,
@@ -223,7 +230,7 @@ def test_the_command_and_the_example_program(tmp_path, model):
     )
     assert done.returncode == 0, done.stderr
     assert "line -> colour; licence: research only" in done.stdout
-    img2img.load(model, "cpu").folder(tmp_path / "in.png", tmp_path / "ours.png")
+    translator.folder(tmp_path / "in.png", tmp_path / "ours.png")
     with Image.open(tmp_path / "out.png") as found, Image.open(tmp_path / "ours.png") as expected:
         assert_close(np.asarray(found), np.asarray(expected))
 
@@ -238,16 +245,16 @@ def test_the_command_and_the_example_program(tmp_path, model):
         (("nowhere/m.onnx",), "existing folder"),
     ],
 )
-def test_the_command_refuses_in_one_line(tmp_path, model, monkeypatch, capsys, words, message):
+def test_the_command_refuses_in_one_line(tmp_path, ready, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["img2img", "export", str(model), *words])
+    monkeypatch.setattr(sys, "argv", ["img2img", "export", str(ready[0] / "model.safetensors"), *words])
     with pytest.raises(SystemExit) as ended:
         main()
     said = capsys.readouterr().err
     assert ended.value.code == 1
     assert message in said
     assert said.count("\n") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+    assert not list(tmp_path.iterdir())
 
 
 RUNTIME = ROOT / "examples/web/ort/ort.wasm.min.js"
@@ -260,10 +267,10 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.mark.skipif(not (RUNTIME.exists() and CHROMIUM), reason="examples/web/README.md: onnxruntime-web and Chromium")
-def test_the_page_translates_in_a_browser(tmp_path, model):
+def test_the_page_translates_in_a_browser(tmp_path, ready):
     site = tmp_path / "site"
     shutil.copytree(ROOT / "examples/web", site)
-    export(load_translator(model), site / "model.onnx")
+    shutil.copy(ready[0] / "m.onnx", site / "model.onnx")
     drawing(1, (70, 33))[0].save(site / "in.png")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -286,6 +293,6 @@ def test_the_page_translates_in_a_browser(tmp_path, model):
         server.server_close()
     found = re.search(r'data-png="data:image/png;base64,([^"]+)"', done.stdout)
     assert found, re.findall(r'role="status">([^<]*)', done.stdout) or done.stderr[-500:]
-    img2img.load(model, "cpu").folder(site / "in.png", tmp_path / "ours.png")
+    ready[2].folder(site / "in.png", tmp_path / "ours.png")
     with Image.open(io.BytesIO(base64.b64decode(found[1]))) as page, Image.open(tmp_path / "ours.png") as ours:
         assert_close(np.asarray(page.convert("RGB")), np.asarray(ours))
