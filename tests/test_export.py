@@ -261,7 +261,29 @@ RUNTIME = ROOT / "examples/web/ort/ort.wasm.min.js"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
+WAIT = """
+<img src="/held" alt="">
+<script>
+  const tell = () => (byId("after").dataset.png || byId("status").textContent.startsWith("Failed")) && fetch("/done");
+  new MutationObserver(tell).observe(document.body, { attributes: true, childList: true, subtree: true });
+</script>
+"""
+"""A browser that only prints a page waits for its images and not for its computing: one that comes when all is done."""
+
+
+class Server(http.server.SimpleHTTPRequestHandler):
+    done = threading.Event()
+
+    def do_GET(self):
+        if self.path == "/held":
+            self.done.wait(90)
+        elif self.path == "/done":
+            self.done.set()
+        else:
+            super().do_GET()
+            return
+        self.send_error(404)
+
     def log_message(self, *_):
         pass
 
@@ -271,8 +293,11 @@ def test_the_page_translates_in_a_browser(tmp_path, ready):
     site = tmp_path / "site"
     shutil.copytree(ROOT / "examples/web", site)
     shutil.copy(ready[0] / "m.onnx", site / "model.onnx")
+    page = (site / "index.html").read_text()
+    (site / "index.html").write_text(page.replace("</html>", WAIT + "</html>"))
     drawing(1, (70, 33))[0].save(site / "in.png")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site))
+    Server.done.clear()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Server, directory=site))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -17,6 +17,7 @@ from img2img.__main__ import main
 from img2img.checkpoint import save_translator
 from img2img.errors import ConfigError, ModelFileError
 from img2img.exchange.importing import domains_of, import_weights
+from img2img.networks.layers.antialias import FilterDouble, FilterHalf
 from img2img.networks.layers.convolutions import StridedConv2d, TransposedConv2d
 from tests import originals
 from tests.originals import Relative, ResNet, UNet, as_published, drawn
@@ -168,6 +169,17 @@ def test_a_relative_that_resizes_differs_by_rounding_alone(tmp_path):
     image = torch.rand(1, 3, 32, 32) * 2 - 1
     with torch.no_grad():
         torch.testing.assert_close(ours(made)(image), original(image), atol=1e-5, rtol=0)
+
+
+def test_cuts_filters_keep_a_flat_image_and_learn():
+    flat = torch.full((1, 2, 8, 8), 0.7)
+    torch.testing.assert_close(FilterHalf()(flat), torch.full((1, 2, 4, 4), 0.7))
+    torch.testing.assert_close(FilterDouble()(flat), torch.full((1, 2, 16, 16), 0.7))
+    stripes = torch.tensor([1.0, -1.0]).repeat(4).expand(1, 2, 8, 8)
+    assert FilterHalf()(stripes).abs().max() == 0  # a plain stride would give all 1 or all -1
+    network = img2img.ResNetGenerator(3, 3, 1, 4, upsample="cut", downsample="cut")
+    network(torch.rand(2, 3, 16, 16)).square().sum().backward()
+    assert min(p.grad.abs().max() for p in network.parameters() if p.dim() > 1) > 0
 
 
 def test_what_weights_cannot_tell_can_be_said(tmp_path):
