@@ -15,6 +15,10 @@ def instance(channels):
     return nn.InstanceNorm2d(channels)
 
 
+def affine(channels):
+    return nn.InstanceNorm2d(channels, affine=True)
+
+
 def instance_of_2017(channels):
     """With the running statistics that files from before PyTorch 0.4 hold; never used."""
     return nn.InstanceNorm2d(channels, track_running_stats=True).train()

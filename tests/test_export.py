@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import zipfile
 
 import numpy as np
 import onnx
@@ -143,6 +144,10 @@ def test_torch_export(tmp_path):
     extra = {METADATA_FILE: ""}
     module = torch.export.load(tmp_path / "m.pt2", extra_files=extra).module()
     assert json.loads(extra[METADATA_FILE])["target"] == "colour"
+    with zipfile.ZipFile(tmp_path / "m.pt2") as archive:
+        assert not any(str(ROOT).encode() in archive.read(name) for name in archive.namelist()), (
+            "a path of this machine"
+        )
     pictures = noise(3, 21, 40, 3)
     translator = img2img.Translator(networks, file.header)
     found = module(torch.from_numpy(pictures)).numpy()
@@ -198,6 +203,12 @@ def test_a_graph_that_is_wrong_is_not_written(tmp_path, monkeypatch, ready):
     assert (tmp_path / "m.onnx").read_bytes() == b"an earlier file"
     assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
     assert not Difference(1, 8, 8, float("nan"), float("nan")).within
+
+
+def test_a_file_that_onnx_cannot_hold_is_refused_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "_LARGEST_ONNX", 1000)
+    with pytest.raises(ConfigError, match=r"less than 2 GB.*use NAME.pt2"):
+        export(tiny()[0], tmp_path / "m.onnx")
 
 
 @pytest.mark.parametrize("missing", ["onnx", "onnxscript", "onnxruntime"])

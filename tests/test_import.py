@@ -54,6 +54,7 @@ RESNETS = {
     "resnet_6blocks, batch norm": ({"norm": originals.batch}, {"norm": "batch", "bias": None}),
     "dropout": ({"dropout": True}, {"dropout": 0.5}),
     "dropout, batch norm": ({"dropout": True, "norm": originals.batch}, {"dropout": 0.5}),
+    "affine instance norm": ({"norm": originals.affine}, {"norm": "batch", "bias": True}),
     "padding by zeros": ({"pad": None}, {"block_padding": "zeros", "dropout": 0.0}),
     "padding by zeros, dropout": ({"pad": None, "dropout": True}, {"block_padding": "zeros"}),
     "1 to 3": ({"channels": (1, 3), "blocks": 1}, {"in_channels": 1, "out_channels": 3}),
@@ -189,6 +190,8 @@ def test_what_weights_cannot_tell_can_be_said(tmp_path):
     made = imported(tmp_path, original, options={"block_padding": "replicate"})
     assert "padding by reflection" not in made.assumed["a:b"]
     assert_same(made, original)
+    plain = drawn(ResNet(blocks=1, norm=originals.no_norm))
+    assert_same(imported(tmp_path, plain, options={"norm": "none"}), plain)
     with pytest.raises(ConfigError, match="did you mean 'padding'"):
         imported(tmp_path, original, options={"paddin": "zeros"})
 

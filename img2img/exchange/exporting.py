@@ -27,6 +27,9 @@ OPSET = 18
 
 SUFFIXES = (".onnx", ".pt2")
 
+_LARGEST_ONNX = 2**31 - 2**24
+"""Bytes of weights: protobuf ends at 2**31, the graph needs some itself."""
+
 _SHAPES: dict[Range, str] = {
     "uint8": "uint8 [batch, height, width, channels], 0 to 255",
     "float": "float32 [batch, channels, height, width], -1 to 1",
@@ -86,6 +89,9 @@ def export(
         _require(module)
     direction = _direction(file, to)
     generator = file.generator(direction, weights)
+    size = sum(tensor.numel() * tensor.element_size() for tensor in generator.state_dict().values())
+    if out.suffix == ".onnx" and size > _LARGEST_ONNX:
+        raise ConfigError(f"{out}: one ONNX file holds less than 2 GB, the weights are {size / 1e9:.1f}; use NAME.pt2")
     metadata = _metadata(file.header, direction, values, licence)
     program = captured(generator, values)
     data = _onnx(program, metadata) if out.suffix == ".onnx" else _pt2(program, metadata)
@@ -174,6 +180,8 @@ def _onnx_run(data: bytes) -> Run:
 
 
 def _pt2(program: ExportedProgram, metadata: Mapping[str, str]) -> bytes:
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # paths of this machine
     buffer = io.BytesIO()
     torch.export.save(program, buffer, extra_files={METADATA_FILE: json.dumps(metadata)})
     return buffer.getvalue()
