@@ -16,6 +16,8 @@ from typing import Any, Self
 from img2img.errors import ConfigError
 
 _LEAST = {
+    "num_blocks": 0,
+    "num_halvings": 0,
     "num_": 1,
     "base_channels": 1,
     "in_channels": 1,

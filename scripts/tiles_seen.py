@@ -77,7 +77,7 @@ def main() -> None:
 
 def _network(kind: str, file: Path | None, to: str | None) -> Generator:
     if file is not None:
-        translator = img2img.load(file, "cpu")
+        translator = img2img.load(file, "cpu", precision="fp32")
         return translator.networks[translator.direction(to)]
     torch.manual_seed(0)
     network: Generator = (

@@ -51,12 +51,12 @@ def test_a_translator_needs_nothing_but_its_file(tmp_path, monkeypatch, cls, cha
     save_translator(tmp_path / "m.safetensors", file)
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
-    translator = img2img.load("../m.safetensors", "cpu", weights="raw")
+    translator = img2img.load("../m.safetensors", "cpu", precision="fp32", weights="raw")
     image = torch.rand(1, channels[0], 37, 50) * 2 - 1
     with torch.no_grad():
         assert torch.equal(translator.tensor(image), networks["line:colour"].eval()(image))
     assert not torch.equal(
-        img2img.load("../m.safetensors", "cpu").tensor(image), translator.tensor(image)
+        img2img.load("../m.safetensors", "cpu", precision="fp32").tensor(image), translator.tensor(image)
     )  # ema by default
 
 
@@ -76,7 +76,7 @@ def test_the_header_says_what_the_issue_asks_for(tmp_path):
 def test_directions_by_name(tmp_path):
     file, _ = a_file(img2img.ResNetGenerator, ("horse:zebra", "zebra:horse"))
     save_translator(tmp_path / "m.safetensors", file)
-    translator = img2img.load(tmp_path / "m.safetensors", "cpu")
+    translator = img2img.load(tmp_path / "m.safetensors", "cpu", precision="fp32")
     assert translator.direction() == "horse:zebra"
     assert translator.direction("horse") == "zebra:horse"
     with pytest.raises(ConfigError, match="did you mean 'zebra'"):
@@ -166,7 +166,7 @@ KINDS = {
 def test_every_bad_file_is_refused_in_one_line(tmp_path, kind):
     path = damaged(tmp_path, kind)
     with pytest.raises(ModelFileError, match=KINDS[kind]) as caught:
-        img2img.load(path, "cpu")
+        img2img.load(path, "cpu", precision="fp32")
     assert "\n" not in str(caught.value)
 
 
@@ -188,7 +188,7 @@ def test_weights_stand_under_direction_and_kind(tmp_path):
 def test_every_kind_of_image_comes_back_as_its_kind(tmp_path):
     file, _ = a_file()
     save_translator(tmp_path / "m.safetensors", file)
-    translator = img2img.load(tmp_path / "m.safetensors", "cpu")
+    translator = img2img.load(tmp_path / "m.safetensors", "cpu", precision="fp32")
     array = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
     out = translator(array)
     assert (out.dtype, out.shape) == (np.uint8, (20, 30, 3))
@@ -212,7 +212,7 @@ def test_python_keeps_of_a_picture_what_the_command_keeps(tmp_path):
     """Alpha carried along, orientation applied: the same table for ``translator(image)`` and ``img2img translate``."""
     file, _ = a_file()
     save_translator(tmp_path / "m.safetensors", file)
-    translator = img2img.load(tmp_path / "m.safetensors", "cpu")
+    translator = img2img.load(tmp_path / "m.safetensors", "cpu", precision="fp32")
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 4), np.uint8))
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -232,7 +232,7 @@ def test_dropout_is_off_unless_stochastic_and_seeded(tmp_path):
     image = torch.rand(1, 3, 32, 32) * 2 - 1
 
     def out(**options):
-        return img2img.load(tmp_path / "m.safetensors", "cpu", **options).tensor(image)
+        return img2img.load(tmp_path / "m.safetensors", "cpu", precision="fp32", **options).tensor(image)
 
     assert torch.equal(out(), out())
     assert torch.equal(out(stochastic=True, seed=1), out(stochastic=True, seed=1))
@@ -241,14 +241,14 @@ def test_dropout_is_off_unless_stochastic_and_seeded(tmp_path):
     file, _ = a_file(dropout=0.0)
     save_translator(tmp_path / "plain.safetensors", file)
     with pytest.raises(ConfigError, match="no dropout"):
-        img2img.load(tmp_path / "plain.safetensors", "cpu", stochastic=True)
+        img2img.load(tmp_path / "plain.safetensors", "cpu", precision="fp32", stochastic=True)
 
 
 def test_batch_norm_generators_translate_as_published(tmp_path):
     """The published inference is batch norm in training mode, one image at a time; ours gives the same, batched too."""
     file, networks = a_file(img2img.UNetGenerator, norm="batch")
     save_translator(tmp_path / "m.safetensors", file)
-    translator = img2img.load(tmp_path / "m.safetensors", "cpu", weights="raw")
+    translator = img2img.load(tmp_path / "m.safetensors", "cpu", precision="fp32", weights="raw")
     images = torch.rand(3, 3, 32, 32) * 2 - 1
     published = networks["line:colour"]
     for module in list(published.modules()):

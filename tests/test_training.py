@@ -86,7 +86,7 @@ def test_previews_come_from_the_code_that_translates(pairs, tmp_path):
     batch = next(iter(data.val_dataloader()))
     from img2img.image import to_pixels
 
-    result = to_pixels(img2img.load(run, "cpu").tensor(batch.a)[0])
+    result = to_pixels(img2img.load(run, "cpu", precision="fp32").tensor(batch.a)[0])
     with Image.open(max((run / "samples").glob("*.png"))) as panel:
         assert panel.crop((36, 0, 68, 32)).tobytes() == result.tobytes()
 
@@ -299,7 +299,7 @@ def test_a_plain_trainer_takes_method_and_data_module(unpaired, tmp_path):
     assert 0 < trainer.callback_metrics["validation/cycle_a"] < 2
     assert module.best_generators()["ab"] is not module.generator_ab
     img2img.save(module, tmp_path / "saved.safetensors", domains=("horse", "zebra"))
-    translator = img2img.load(tmp_path / "saved.safetensors", "cpu")
+    translator = img2img.load(tmp_path / "saved.safetensors", "cpu", precision="fp32")
     image = torch.rand(1, 3, 20, 24) * 2 - 1
     with torch.no_grad():
         assert torch.equal(translator.tensor(image, to="horse"), module.best_generators()["ba"](image))

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import final
 
+import torch
 from torch import Tensor, nn
 
 from img2img.configured import Configured
@@ -62,7 +63,10 @@ class Generator(Configured, nn.Module, ABC):
 
     def fit(self, side_px: int) -> int:
         """Return the side in pixels that an image side is mirrored up to."""
-        return max(-(-side_px // self.size_multiple) * self.size_multiple, self.smallest_side)
+        smallest = -(-self.smallest_side // self.size_multiple)
+        needed = (side_px + self.size_multiple - 1) // self.size_multiple
+        # multiple times number: so an exporter sees that every halving inside is whole
+        return self.size_multiple * torch.sym_max(needed, smallest)  # type: ignore[return-value]  # symbols in a graph
 
 
 class Discriminator(Configured, nn.Module, ABC):

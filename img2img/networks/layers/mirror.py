@@ -22,12 +22,13 @@ def mirror_to(image: Tensor, height: int, width: int) -> Tensor:
     """
     for dim, target in ((-2, height), (-1, width)):
         side = image.shape[dim]
-        if side != target:
+        if torch.compiler.is_exporting() or side != target:  # in a graph the sides are not known: there it always runs
             image = image.index_select(dim, _reflected(side, target, image.device))
     return image
 
 
 def _reflected(side: int, target: int, device: torch.device) -> Tensor:
-    period = max(2 * (side - 1), 1)
+    # a tensor, not a number: an exporter takes numbers for 2 or more and would drop the case of 1 px
+    period = torch.full((), 2 * side - 2, dtype=torch.int64, device=device).clamp(min=1)
     position = torch.arange(target, device=device) % period
-    return torch.where(position < side, position, period - position)
+    return torch.minimum(position, period - position)

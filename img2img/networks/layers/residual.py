@@ -20,11 +20,14 @@ class ResidualBlock(nn.Module):
         norm: kind of norm.
         padding: how the 3x3 convolutions see beyond the border.
         dropout: probability of dropout between the two convolutions.
+        bias: whether the convolutions have one; by default as the norm asks.
     """
 
-    def __init__(self, channels: int, norm: NormName, padding: PaddingName, dropout: float) -> None:
+    def __init__(
+        self, channels: int, norm: NormName, padding: PaddingName, dropout: float, bias: bool | None = None
+    ) -> None:
         super().__init__()
-        bias = needs_bias(norm)
+        bias = needs_bias(norm) if bias is None else bias
         self.layers = nn.Sequential(
             PaddedConv2d(channels, channels, 3, padding=1, padding_mode=padding, bias=bias),
             norm2d(channels, norm),

@@ -1,0 +1,66 @@
+"""``img2img export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export(
+    model: Annotated[Path, typer.Argument(help="Translator file or run folder.", metavar="MODEL")],
+    out: Annotated[Path, typer.Argument(help="NAME.onnx, or NAME.pt2 for torch.export.", metavar="OUT")],
+    to: Annotated[
+        str | None, typer.Option(help="Domain to translate into, where the translator knows both ways.")
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="ema (averaged, the default) or raw.")] = None,
+    values: Annotated[
+        str,
+        typer.Option(
+            "--range", help="uint8: pictures [B, H, W, C], 0 to 255; float: tensors [B, C, H, W], -1 to 1; in and out."
+        ),
+    ] = "uint8",
+    licence: Annotated[str, typer.Option(help="Note on the right to use it, kept in the file.")] = "",
+    check: Annotated[bool, typer.Option(help="Run the written graph and compare it with the network.")] = True,
+) -> None:
+    """Write a translator as ONNX: any batch, height and width; padding, cropping and range inside the graph.
+
+    [bold]Examples[/bold]
+
+    img2img export runs/colour colour.onnx
+
+    img2img export horse2zebra.safetensors zebra.onnx --to zebra
+    """
+    from img2img.checkpoint import load_translator
+    from img2img.configured import nearest
+    from img2img.errors import ConfigError
+    from img2img.exchange.exporting import OPSET
+    from img2img.exchange.exporting import export as write
+
+    for option, value, choices in (("range", values, ["uint8", "float"]), ("weights", weights, ["ema", "raw"])):
+        if value is not None and value not in choices:
+            raise ConfigError(f"--{option} {value}: expected {' or '.join(choices)}{nearest(value, choices)}")
+    if not out.absolute().parent.is_dir():
+        raise ConfigError(f"{out}: expected a file in an existing folder")
+    made = write(
+        load_translator(model),
+        out,
+        to=to,
+        weights=weights,  # type: ignore[arg-type]
+        values=values,  # type: ignore[arg-type]
+        licence=licence,
+        check=check,
+    )
+    kind = f"ONNX, opset {OPSET}" if out.suffix == ".onnx" else "torch.export"
+    typer.echo(f"{out}: {made.direction.replace(':', ' -> ')}, {kind}, {made.bytes / 1e6:.1f} MB")
+    typer.echo(f"  in            {made.metadata['input']}, {made.metadata['channels_in']} channels")
+    typer.echo(f"  out           {made.metadata['output']}, {made.metadata['channels_out']} channels")
+    typer.echo(f"  licence       {made.metadata['licence']}")
+    for case in made.differences:
+        typer.echo(
+            f"  {f'{case.width}x{case.height}':>9} px, batch {case.batch}: differs from the network by at most "
+            f"{case.largest:.2g} of 255 levels, {case.mean:.2g} on average"
+        )
+    if not made.differences:
+        typer.echo("  not checked   (--no-check)")
