@@ -21,6 +21,7 @@ from PIL import Image
 import img2img
 from img2img.checkpoint import save_translator
 from img2img.errors import DataError
+from img2img.translate import files as files_module
 from img2img.translate import folder as batch
 from img2img.translate.files import Files
 from img2img.translate.inputs import plan
@@ -335,6 +336,23 @@ def test_standard_input_and_output(model, images, tmp_path):
     run = subprocess.run(words, input=b"nonsense", capture_output=True, check=False)
     assert run.returncode == 1
     assert run.stderr.startswith(b"error: standard input: not an image")
+
+
+def test_a_tiff_beyond_what_is_read_at_once_goes_by_regions(model, tmp_path, monkeypatch):
+    """With the limit made small: the same picture as whole, in float32, and the note that says how it was done."""
+    (tmp_path / "in").mkdir()
+    drawing(1, (150, 130))[1].save(tmp_path / "in" / "large.tif")
+    drawing(2, (40, 30))[1].save(tmp_path / "in" / "small.tif")
+    run_here("translate", model, tmp_path / "in", tmp_path / "whole", "--device", "cpu", "--precision", "fp32")
+    monkeypatch.setattr(files_module, "MAX_PIXELS", 10_000)
+    words = ["--device", "cpu", "--precision", "fp32", "--max-pixels", "1000000"]
+    said = run_here("translate", model, tmp_path / "in", tmp_path / "out", *words).stdout
+    assert "2 translated, 0 failed" in said
+    assert "read and written by regions" in said
+    for name in ("large.tif", "small.tif"):
+        with Image.open(tmp_path / "whole" / name) as one, Image.open(tmp_path / "out" / name) as other:
+            assert np.abs(np.asarray(one).astype(int) - np.asarray(other)).max() <= 1
+    assert "2 skipped" in run_here("translate", model, tmp_path / "in", tmp_path / "out", *words).stdout
 
 
 # The pipeline

@@ -16,7 +16,11 @@ PAGES = [
     "CHANGELOG.md",
     "configs/README.md",
     "datasets/README.md",
+    "docs/export.md",
+    "docs/tiles.md",
     "docs/training.md",
+    "docs/translate.md",
+    "examples/web/README.md",
     "docs/numbers.md",
 ]
 

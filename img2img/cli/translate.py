@@ -106,7 +106,6 @@ def translate(
     from img2img.image import Mark, suffixes
     from img2img.translate.eager import Memory
     from img2img.translate.files import Files
-    from img2img.translate.folder import How
     from img2img.translate.inputs import plan
     from img2img.translate.translator import load
 
@@ -145,13 +144,11 @@ def translate(
         return
     translator = load(model, device, **options)  # type: ignore[arg-type]
     target = translator.direction(to).split(":")[1]
-    how = How(
+    how = replace(
+        translator.how(target, size, replace(files, mark=None if no_mark else Mark.of(translator.header))),
         existing=existing,  # type: ignore[arg-type]
         fail_fast=fail_fast,
         threads=threads,
-        files=replace(files, mark=None if no_mark else Mark.of(translator.header)),
-        resizes=size is not None,
-        settings=translator.settings(to, size),
         part=f"{part[0]}of{part[1]}" if part else "",
     )
     if dry_run:

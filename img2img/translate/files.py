@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 from img2img.errors import DataError
 from img2img.image import (
     FRAME_SUFFIXES,
+    MAX_PIXELS,
     WHITE,
     Colour,
     Frames,
@@ -36,7 +37,7 @@ class Files:
         mark: who made the pictures, for their XMP; None leaves it out.
         metadata: whether EXIF and XMP of the source are kept.
         background: colour to show through where the format has no alpha.
-        max_pixels: larger images are refused; 89 megapixels by default.
+        max_pixels: larger images are refused; 89 megapixels by default. TIFFs beyond those go by regions.
         value_range: (low, high) of float TIFF and NPY files.
     """
 
@@ -62,11 +63,20 @@ class Files:
     def weigh(self, source: Path, name: str) -> int:
         """Return roughly how many bytes the pictures of a file take until they are written, from its head alone."""
         try:
+            if self.goes_by_regions(source):
+                return 0
             with opened(source, name, max_pixels=self.max_pixels) as image:
                 count = getattr(image, "n_frames", 1) if self.frames == "all" else 1
                 return image.width * image.height * count * _BYTES_PER_PIXEL
         except DataError:  # a NPY file, or one that cannot be read: then reading says why
             return source.stat().st_size if source.is_file() else 0
+
+    def goes_by_regions(self, source: Path) -> bool:
+        """Tell whether a file is a TIFF larger than is read at once, which ``max_pixels`` lets in."""
+        if self.max_pixels is None or source.suffix.lower() not in {".tif", ".tiff"}:
+            return False
+        with opened(source, str(source), max_pixels=self.max_pixels) as image:
+            return image.width * image.height > MAX_PIXELS
 
     def read(self, source: Path | BinaryIO, name: str, target: Path | None = None) -> Pictures:
         """Read a file whole; the first frame alone where the target cannot hold more.

@@ -42,6 +42,7 @@ class How:
         memory: bytes that pictures between reading and writing may take.
         files: what is read and kept of files.
         resizes: whether outputs have other sizes than inputs.
+        by_regions: translates a TIFF that is never whole in memory, see :meth:`Files.goes_by_regions`.
         settings: what decides the outputs' bytes beside that, for the journal.
         part: see :meth:`Journal.of`.
         stop: asked before every image; once true, what has begun is finished and the rest is left.
@@ -54,6 +55,7 @@ class How:
     memory: int = 2_000_000_000
     files: Files = field(default_factory=Files)
     resizes: bool = False
+    by_regions: Callable[[Path, Path], None] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     part: str = ""
     stop: Callable[[], bool] = lambda: False
@@ -215,6 +217,8 @@ class _Work:
 
     def read(self, job: Job) -> Pictures:
         self.stamps[job.name] = stamp(job.source)
+        if self.how.by_regions and self.files.goes_by_regions(job.source):
+            return Pictures(())
         pictures = self.files.read(job.source, job.name, job.target)
         if not self.how.resizes:
             self.files.check(job.target, pictures)  # before the network works in vain
@@ -223,20 +227,29 @@ class _Work:
         return pictures
 
     def make(self, job: Job, pictures: Pictures) -> Pictures:
-        del job
+        if not pictures.frames:
+            self._begin(job)
+            assert self.how.by_regions is not None
+            self.how.by_regions(job.source, job.target)
+            self.notes[job.name] = "read and written by regions: no EXIF, no XMP"
         return pictures.each(self.translate)
 
     def write(self, job: Job, pictures: Pictures) -> None:
-        job.target.parent.mkdir(parents=True, exist_ok=True)
-        if self.journal:
-            self.journal.begin(job)
-        left_out = self.files.write(job.target, pictures)
+        left_out: tuple[str, ...] = ()
+        if pictures.frames:
+            self._begin(job)
+            left_out = self.files.write(job.target, pictures)
         if self.journal:
             self.journal.done(job, self.stamps.pop(job.name))
         if note := "; ".join(dict.fromkeys(filter(None, (pictures.reduced, *left_out)))):
             self.notes[job.name] = note
-        if job.name in self.shown:
+        if job.name in self._before:
             self.pictures[job.name] = self._before.pop(job.name), _thumbnail(pictures.frames[0])
+
+    def _begin(self, job: Job) -> None:
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        if self.journal:
+            self.journal.begin(job)
 
 
 def _reason(done: Done[Job], error: Exception) -> str:

@@ -18,6 +18,7 @@ from img2img.configured import nearest
 from img2img.devices import resolve_device, resolve_precision
 from img2img.errors import ConfigError, DataError
 from img2img.image import (
+    MAX_PIXELS,
     Mark,
     Picture,
     Pixels,
@@ -37,6 +38,7 @@ from img2img.translate.files import Files
 from img2img.translate.folder import Existing, How, translate_folder
 from img2img.translate.inputs import plan
 from img2img.translate.report import FolderReport
+from img2img.translate.tiff import translate_tiff
 
 Picturelike = Image.Image | NDArray[np.uint8] | Tensor
 
@@ -193,6 +195,37 @@ class Translator:
             return np.concatenate([with_channels(translated.pixels, 3), alpha[..., None]], axis=2)
         return translated.pixels[..., 0] if translated.pixels.shape[2] == 1 else translated.pixels
 
+    def large_tiff(self, source: Path, target: Path, to: str | None = None, max_pixels: int = MAX_PIXELS) -> None:
+        """Translate a TIFF that need not fit into memory, in float32; see :mod:`img2img.translate.tiff`.
+
+        Args:
+            source: the file.
+            target: where to write; whole or not there.
+            to: target domain.
+            max_pixels: larger images are refused.
+        """
+        translate_tiff(
+            self.networks[self.direction(to)],
+            source,
+            target,
+            max_pixels=max_pixels,
+            tile_px=self.memory.tile_px or "auto",
+            overlap_px=self.memory.overlap_px,
+            statistics=self.memory.statistics,
+            say=self.memory.say,
+        )
+
+    def how(self, to: str | None = None, size: int | None = None, files: Files | None = None) -> How:
+        """Return how a batch is done with this translator, for :func:`translate_folder`."""
+        files = files or Files(mark=Mark.of(self.header))
+        limit = files.max_pixels or MAX_PIXELS
+        return How(
+            files=files,
+            resizes=size is not None,
+            by_regions=None if size else lambda source, target: self.large_tiff(source, target, to, limit),
+            settings=self.settings(to, size),
+        )
+
     def __str__(self) -> str:
         return f"{self.device.type} in {self.precision}"
 
@@ -230,10 +263,9 @@ class Translator:
             existing: what to do about files that are there, see :data:`img2img.translate.folder.Existing`.
             files: what is read and kept of files; by default all of it, and the outputs are marked as generated.
         """
-        files = files or Files(mark=Mark.of(self.header))
         sources = [source] if isinstance(source, str | Path) else list(source)
-        how = How(existing=existing, files=files, resizes=size is not None, settings=self.settings(to, size))
-        todo = plan(sources, out, kinds=suffixes(files.value_range))
+        how = replace(self.how(to, size, files), existing=existing)
+        todo = plan(sources, out, kinds=suffixes(how.files.value_range))
         return translate_folder(lambda picture: self.picture(picture, to, size), todo, how)
 
 
