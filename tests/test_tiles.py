@@ -172,10 +172,17 @@ def test_a_reduced_image_has_nearly_the_statistics(monkeypatch):
     reduced = (translate_tiled(network, image, **tile, statistics="reduced") - expected).abs().mean()
     alone = (translate_tiled(network, image, **tile, statistics="none") - expected).abs().mean()
     assert 0 < reduced < alone / 2
-    monkeypatch.setattr(tiles, "fitting_px", lambda *_: 0)
-    auto = translate_tiled(network, image, **tile)
-    monkeypatch.setattr(tiles, "fitting_px", lambda *_: 160 * 160)
-    torch.testing.assert_close(auto, translate_tiled(network, image, **tile), atol=1e-3, rtol=0)
+
+
+def test_what_does_not_fit_is_reduced_and_that_is_said(monkeypatch):
+    network, image, said = network_of(), photo(320, 320), []
+    monkeypatch.setattr(tiles, "_REDUCED_PX", 100 * 100)
+    reduced = translate_tiled(network, image, tile_px=128, overlap_px=40, statistics="reduced")
+    for fitting_px in (0, 160 * 160):  # in a pass over tiles for every norm, and at once
+        monkeypatch.setattr(tiles, "fitting_px", lambda *_, fits=fitting_px: fits)
+        auto = translate_tiled(network, image, tile_px=128, overlap_px=40, say=said.append)
+        torch.testing.assert_close(auto, reduced, atol=1e-3, rtol=0)
+    assert sum("reduced to 80x80 px" in line for line in said) == 2
 
 
 @torch.inference_mode()
