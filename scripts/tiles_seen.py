@@ -26,6 +26,7 @@ from img2img.translate.statistics import reach_px
 from img2img.translate.tiles import translate_tiled
 
 GAP_PX, TITLE_PX = 6, 18
+FACTORS = (2, 4, 8, 16)
 
 
 def main() -> None:
@@ -59,15 +60,18 @@ def main() -> None:
     shared = translate_tiled(network, image, **options, statistics="exact")
     alone = translate_tiled(network, image, **options, statistics="none")
     _report("exact", shared, whole)
-    for factor in (2, 4, 8, 16):
+    reduced = {}
+    for factor in FACTORS:
         tiles._REDUCED_PX = image.shape[2] // factor * (image.shape[3] // factor)  # noqa: SLF001
-        _report(f"reduced {factor}x", translate_tiled(network, image, **options, statistics="reduced"), whole)
+        reduced[factor] = translate_tiled(network, image, **options, statistics="reduced")
+        _report(f"reduced {factor}x", reduced[factor], whole)
     _report("none shared", alone, whole)
     if given.out:
         panels = {
             "whole": whole,
             "tiles, shared statistics": shared,
             "tiles, each its own": alone,
+            "tiles, statistics of a quarter of the pixels": reduced[2],
             f"shared - whole, x{given.amplify}": (shared - whole).abs() * given.amplify - 1,
             f"own - whole, x{given.amplify}": (alone - whole).abs() * given.amplify - 1,
         }

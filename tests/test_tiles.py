@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
+import zlib
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import tifffile
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from torch import nn
 
 from img2img.errors import ConfigError, DataError
@@ -172,10 +175,17 @@ def test_a_reduced_image_has_nearly_the_statistics(monkeypatch):
     reduced = (translate_tiled(network, image, **tile, statistics="reduced") - expected).abs().mean()
     alone = (translate_tiled(network, image, **tile, statistics="none") - expected).abs().mean()
     assert 0 < reduced < alone / 2
-    monkeypatch.setattr(tiles, "fitting_px", lambda *_: 0)
-    auto = translate_tiled(network, image, **tile)
-    monkeypatch.setattr(tiles, "fitting_px", lambda *_: 160 * 160)
-    torch.testing.assert_close(auto, translate_tiled(network, image, **tile), atol=1e-3, rtol=0)
+
+
+def test_what_does_not_fit_is_reduced_and_that_is_said(monkeypatch):
+    network, image, said = network_of(), photo(320, 320), []
+    monkeypatch.setattr(tiles, "_REDUCED_PX", 100 * 100)
+    reduced = translate_tiled(network, image, tile_px=128, overlap_px=40, statistics="reduced")
+    for fitting_px in (0, 160 * 160):  # in a pass over tiles for every norm, and at once
+        monkeypatch.setattr(tiles, "fitting_px", lambda *_, fits=fitting_px: fits)
+        auto = translate_tiled(network, image, tile_px=128, overlap_px=40, say=said.append)
+        torch.testing.assert_close(auto, reduced, atol=1e-3, rtol=0)
+    assert sum("reduced to 80x80 px" in line for line in said) == 2
 
 
 @torch.inference_mode()
@@ -222,6 +232,7 @@ ERRORS = [
     RuntimeError("[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"),
     RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 100 bytes."),
     RuntimeError("could not create a memory object"),
+    RuntimeError("could not create a primitive"),
     RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     MemoryError(),
 ]
@@ -479,9 +490,11 @@ def test_tiffs_of_other_kinds_are_refused_in_words(tmp_path, monkeypatch):
 def test_a_truncated_tiff_is_named(tmp_path):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, pixels(), photometric="rgb", tile=(64, 64), compression="zlib")
-    path.write_bytes(path.read_bytes()[:-9000])
-    with pytest.raises(DataError, match="damaged or truncated"), open_regions(path, 10**6) as regions:
-        _ = regions[0:211, 0:173]
+    whole_file = path.read_bytes()
+    for spoilt in (whole_file[:-9000], whole_file[:-9000] + bytes(9000)):
+        path.write_bytes(spoilt)
+        with pytest.raises(DataError, match="damaged or truncated"), open_regions(path, 10**6) as regions:
+            _ = regions[0:211, 0:173]
 
 
 def test_only_what_is_needed_is_kept(tmp_path, monkeypatch):
@@ -536,3 +549,18 @@ def test_a_tiff_is_translated_in_tiles_as_it_would_be_whole(tmp_path, dtype):
     with tifffile.TiffFile(tmp_path / "b.tif") as file:
         assert file.pages.first.tags["InterColorProfile"].value == b"profile"
     assert not said
+
+
+def test_a_strip_that_holds_more_than_it_says_is_not_unpacked(tmp_path):
+    """A few kilobytes of deflate can hold gigabytes."""
+    path, bomb = tmp_path / "a.tif", zlib.compress(bytes(50_000_000), 9)
+    tifffile.imwrite(path, iter([bomb]), shape=(16, 16, 3), dtype="uint8", photometric="rgb", compression="zlib")
+    with pytest.raises(DataError, match="more pixels"), open_regions(path, 10**4):
+        pass
+
+
+@pytest.mark.skipif(importlib.util.find_spec("imagecodecs") is not None, reason="imagecodecs is here and decodes it")
+def test_what_needs_a_further_package_says_so(tmp_path):
+    Image.fromarray(pixels(20, 20)).save(tmp_path / "a.tif", compression="tiff_lzw")
+    with pytest.raises(DataError, match=r"LZW.*pip install imagecodecs"), open_regions(tmp_path / "a.tif", 10**4):
+        pass

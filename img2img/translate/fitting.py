@@ -28,6 +28,7 @@ _SHORTAGES = (
     "can't allocate memory",
     "cannot allocate memory",
     "could not create a memory",  # oneDNN
+    "could not create a primitive",  # likewise, seen under RLIMIT_AS
     "bad_alloc",
     "alloc_failed",  # cuDNN and cuBLAS
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from img2img.translate.tiles import Say, StatisticsName, translate_bands
 _SEGMENT_BYTES = 1 << 28
 """Strips or tiles larger than this are refused: they can only be decoded whole."""
 _CACHE_BYTES = 1 << 28
+_DEFLATE = {tifffile.COMPRESSION.ADOBE_DEFLATE, tifffile.COMPRESSION.DEFLATE}
 _CONTIGUOUS_ROWS = 64
 _WRITTEN_TILE_PX = 256
 _CLASSIC_BYTES = (1 << 32) - (1 << 25)
@@ -66,7 +68,7 @@ class TiffRegions:
             self.step = (page.tilelength, page.tilewidth)
         else:
             self.step = (min(page.rowsperstrip, self.shape[0]), self.shape[1])
-        size = self.step[0] * self.step[1] * self.shape[2] // self.planes * self.dtype.itemsize
+        size = self._segment_bytes()
         if size > _SEGMENT_BYTES:
             raise DataError(
                 f"{name}: its strips or tiles hold {size / 1e6:.0f} MB each and can only be decoded whole; "
@@ -91,6 +93,9 @@ class TiffRegions:
                     region[to_y, to_x, into] = segment[from_y, from_x]
         return np.iinfo(self.dtype).max - region if self.inverted else region
 
+    def _segment_bytes(self) -> int:
+        return int(self.step[0] * self.step[1] * (self.shape[2] // self.planes) * self.dtype.itemsize)
+
     def _segment(self, index: int) -> NDArray[Any]:
         """Return a strip, a tile or some rows, [h, w, C or 1]."""
         if index in self._kept:
@@ -98,7 +103,7 @@ class TiffRegions:
             return self._kept[index]
         try:
             segment = self._rows(index) if self.contiguous else self._decoded(index)
-        except (ValueError, OSError, RuntimeError, IndexError, TypeError) as error:
+        except (ValueError, OSError, RuntimeError, IndexError, TypeError, zlib.error) as error:
             reason = " ".join(str(error).split())
             needs = "'imagecodecs'" in reason
             raise DataError(
@@ -128,6 +133,9 @@ class TiffRegions:
         data = self.handle.read(size)
         if len(data) < size:
             raise ValueError("the file ends too early")
+        most = self._segment_bytes()
+        if self.page.compression in _DEFLATE and len(zlib.decompressobj().decompress(data, most + 1)) > most:
+            raise ValueError("more pixels in a strip or tile than the file says")  # a few kilobytes can hold gigabytes
         segment = self.page.decode(data, index, jpegtables=self.page.jpegtables)[0]
         assert segment is not None
         return segment[0]  # type: ignore[no-any-return]  # of a depth of one

@@ -35,8 +35,8 @@ StatisticsName = Literal["auto", "exact", "reduced", "none"]
 """Where the statistics of per-image norms come from.
 
 * ``exact``: the whole image. In one pass where it fits into memory, else in one pass over the tiles for every norm.
-* ``reduced``: the image reduced to the pixels of a tile, at most 4 megapixels, in one pass; see docs/tiles.md for how
-  far the result then is from that of the whole.
+* ``reduced``: the image reduced to 4 megapixels, or to what fits, in one pass; docs/tiles.md says how far the result
+  then is from that of the whole.
 * ``none``: each tile takes its own. Colours then change from tile to tile: for comparison.
 * ``auto``: ``exact`` where the image fits into memory at once, else ``reduced``.
 """
@@ -258,7 +258,8 @@ class _Work:
         self.known = statistics == "none" or not has_shared_statistics(network)
         px, fitting = image.height * image.width, 0 if self.known else _fitting_px(network)
         self.reduced = not self.known and (statistics == "reduced" or (statistics == "auto" and px > fitting))
-        self.shown = Source(image.reduced(min(self.tile**2, _REDUCED_PX)), image.channels) if self.reduced else image
+        most = min(max(fitting, self.tile**2), _REDUCED_PX)
+        self.shown = Source(image.reduced(most), image.channels) if self.reduced else image
         self.at_once = self.shown.height * self.shown.width <= fitting
 
     def measure(self) -> None:
