@@ -50,6 +50,13 @@ def translate(
     shard: Annotated[
         str | None, typer.Option(help="2/5: only every 5th image from the 2nd; five such commands share the work.")
     ] = None,
+    strength: Annotated[float, typer.Option(min=0, max=1, help="1 is the translation, 0 the source.")] = 1.0,
+    keep_color: Annotated[
+        bool, typer.Option("--keep-color", help="Lightness of the translation, colours of the source.")
+    ] = False,
+    mask: Annotated[
+        Path | None, typer.Option(help="Folder of masks with the inputs' names: white is translated, black stays.")
+    ] = None,
     frames: Annotated[str, typer.Option(help="all frames and pages of GIF, PNG, WebP and TIFF, or the first.")] = "all",
     icc: Annotated[
         str, typer.Option(help="Of files with a colour profile: srgb, or keep (converted back to the source's).")
@@ -104,6 +111,7 @@ def translate(
     from img2img.devices import keep_freed_memory
     from img2img.errors import ConfigError
     from img2img.image import Mark, suffixes
+    from img2img.translate.controls import Controls
     from img2img.translate.eager import Memory
     from img2img.translate.files import Files
     from img2img.translate.inputs import plan
@@ -130,6 +138,8 @@ def translate(
         value_range=value_range,
     )
     if "-" in sources or out == "-":
+        if strength < 1 or keep_color or mask:
+            raise ConfigError("--strength, --keep-color and --mask need files, not standard input and output")
         translator = load(model, device, **options)  # type: ignore[arg-type]
         files = replace(files, mark=None if no_mark else Mark.of(translator.header))
         _through(sources, out, file_format, files, lambda picture: translator.picture(picture, to, size))
@@ -145,7 +155,12 @@ def translate(
     translator = load(model, device, **options)  # type: ignore[arg-type]
     target = translator.direction(to).split(":")[1]
     how = replace(
-        translator.how(target, size, replace(files, mark=None if no_mark else Mark.of(translator.header))),
+        translator.how(
+            target,
+            size,
+            replace(files, mark=None if no_mark else Mark.of(translator.header)),
+            Controls(strength, keep_color, mask),
+        ),
         existing=existing,  # type: ignore[arg-type]
         fail_fast=fail_fast,
         threads=threads,

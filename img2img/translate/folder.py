@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image
 
 from img2img.errors import DataError
-from img2img.image import Picture, Pictures, to_image
+from img2img.image import Picture, Pictures, Plane, resized, to_image
+from img2img.translate.controls import Controls
 from img2img.translate.files import Files
 from img2img.translate.inputs import Job, Plan
 from img2img.translate.journal import Journal, State, stamp
@@ -41,6 +42,7 @@ class How:
         threads: that read, and again as many that write; by default what suits the machine.
         memory: bytes that pictures between reading and writing may take.
         files: what is read and kept of files.
+        controls: what of the source is kept.
         resizes: whether outputs have other sizes than inputs.
         by_regions: translates a TIFF that is never whole in memory, see :meth:`Files.goes_by_regions`.
         settings: what decides the outputs' bytes beside that, for the journal.
@@ -54,6 +56,7 @@ class How:
     threads: int | None = None
     memory: int = 2_000_000_000
     files: Files = field(default_factory=Files)
+    controls: Controls = field(default_factory=Controls)
     resizes: bool = False
     by_regions: Callable[[Path, Path], None] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -73,7 +76,8 @@ class Verdict:
 
 def journal_of(plan: Plan, how: How) -> Journal | None:
     """Return the record of the folder that a plan writes; None for one file to one file."""
-    return Journal.of(plan.out, {**how.settings, **how.files.settings()}, how.part) if plan.out else None
+    settings = {**how.settings, **how.files.settings(), **how.controls.settings()}
+    return Journal.of(plan.out, settings, how.part) if plan.out else None
 
 
 def decide(plan: Plan, journal: Journal | None, existing: Existing | None) -> list[Verdict]:
@@ -210,6 +214,7 @@ class _Work:
         self.notes: dict[str, str] = {}
         self.stamps: dict[str, list[int] | None] = {}
         self.pictures: dict[str, tuple[bytes, bytes]] = {}
+        self.masks: dict[str, Plane] = {}
         self._before: dict[str, bytes] = {}
 
     def weigh(self, job: Job) -> int:
@@ -220,6 +225,8 @@ class _Work:
         if self.how.by_regions and self.files.goes_by_regions(job.source):
             return Pictures(())
         pictures = self.files.read(job.source, job.name, job.target)
+        if (mask := self.how.controls.mask(job.name)) is not None:
+            self.masks[job.name] = mask
         if not self.how.resizes:
             self.files.check(job.target, pictures)  # before the network works in vain
         if job.name in self.shown:
@@ -232,7 +239,15 @@ class _Work:
             assert self.how.by_regions is not None
             self.how.by_regions(job.source, job.target)
             self.notes[job.name] = "read and written by regions: no EXIF, no XMP"
-        return pictures.each(self.translate)
+        mask = self.masks.pop(job.name, None)
+        return pictures.each(lambda picture: self._translated(picture, mask))
+
+    def _translated(self, picture: Picture, mask: Plane | None) -> Picture:
+        made = self.translate(picture)
+        if self.how.controls == Controls():
+            return made
+        source = resized(picture.pixels, *made.pixels.shape[:2])
+        return replace(made, pixels=self.how.controls.apply(source, made.pixels, mask))
 
     def write(self, job: Job, pictures: Pictures) -> None:
         left_out: tuple[str, ...] = ()

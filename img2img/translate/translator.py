@@ -33,6 +33,7 @@ from img2img.image import (
     with_channels,
 )
 from img2img.networks.base import Generator
+from img2img.translate.controls import Controls
 from img2img.translate.eager import Eager, Memory, Precision
 from img2img.translate.files import Files
 from img2img.translate.folder import Existing, How, translate_folder
@@ -215,14 +216,27 @@ class Translator:
             say=self.memory.say,
         )
 
-    def how(self, to: str | None = None, size: int | None = None, files: Files | None = None) -> How:
+    def how(
+        self,
+        to: str | None = None,
+        size: int | None = None,
+        files: Files | None = None,
+        controls: Controls | None = None,
+    ) -> How:
         """Return how a batch is done with this translator, for :func:`translate_folder`."""
-        files = files or Files(mark=Mark.of(self.header))
+        files, controls = files or Files(mark=Mark.of(self.header)), controls or Controls()
         limit = files.max_pixels or MAX_PIXELS
+
+        def by_regions(source: Path, target: Path) -> None:
+            self.large_tiff(source, target, to, limit)
+
         return How(
             files=files,
+            controls=controls,
             resizes=size is not None,
-            by_regions=None if size else lambda source, target: self.large_tiff(source, target, to, limit),
+            by_regions=None
+            if size or controls != Controls()
+            else lambda source, target: self.large_tiff(source, target, to, limit),
             settings=self.settings(to, size),
         )
 
@@ -252,6 +266,7 @@ class Translator:
         size: int | None = None,
         existing: Existing | None = None,
         files: Files | None = None,
+        controls: Controls | None = None,
     ) -> FolderReport:
         """Translate files or every image below folders; see :func:`img2img.translate.folder.translate_folder`.
 
@@ -262,9 +277,10 @@ class Translator:
             size: see :meth:`picture`.
             existing: what to do about files that are there, see :data:`img2img.translate.folder.Existing`.
             files: what is read and kept of files; by default all of it, and the outputs are marked as generated.
+            controls: what of the source is kept; by default nothing.
         """
         sources = [source] if isinstance(source, str | Path) else list(source)
-        how = replace(self.how(to, size, files), existing=existing)
+        how = replace(self.how(to, size, files, controls), existing=existing)
         todo = plan(sources, out, kinds=suffixes(how.files.value_range))
         return translate_folder(lambda picture: self.picture(picture, to, size), todo, how)
 
