@@ -51,21 +51,22 @@ class Signals(Callback):
             print(f"\n{self.received.name}: finishing this batch, then saving (again to stop at once)", flush=True)  # noqa: T201
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take SIGTERM back from Lightning, whose handler ends the training without saving, and SIGCHLD from torch.
-
-        Its handler raises wherever the program happens to be when a loader process dies, in the middle of a step as
-        well; without it the loader notices within seconds, between two batches.
-        """
+        """Take SIGTERM back from Lightning, whose handler ends the training without saving."""
         del trainer, pl_module
         for number in (signal.SIGINT, signal.SIGTERM) if self._before else ():
             signal.signal(number, self._note)
-        if self._before and hasattr(signal, "SIGCHLD"):
-            self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Wish for the end, here and not in the handler: that may run while the processes are exchanging wishes."""
+        """Wish for the end, here and not in the handler: that may run while the processes are exchanging wishes.
+
+        And take SIGCHLD from torch, which asks for it when it first starts loader processes: its handler raises
+        wherever the program happens to be when one dies, in the middle of a step or of saving a checkpoint. Without it
+        the loader notices within seconds, between two batches.
+        """
         del trainer, batch, batch_idx
         assert isinstance(pl_module, TranslationModule)
+        if self._before and hasattr(signal, "SIGCHLD") and signal.getsignal(signal.SIGCHLD) is not signal.SIG_DFL:
+            self._before.setdefault(signal.SIGCHLD, signal.signal(signal.SIGCHLD, signal.SIG_DFL))
         pl_module.wishes["stop"] |= self.received is not None
 
 

@@ -29,15 +29,19 @@ class Speed(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Switch, before weights go to the device and averages are copied."""
-        del stage
+        del trainer, stage
         assert isinstance(pl_module, TranslationModule)
-        if trainer.strategy.root_device.type == "cpu":
-            keep_freed_memory()
         for network in dict.fromkeys(n for player in pl_module.players() for n in player.networks):
             if self.channels_last:
                 _to_channels_last(network)
             if self.compile:
                 network.compile()
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep memory, once the device is known."""
+        del trainer
+        if pl_module.device.type == "cpu":
+            keep_freed_memory()
 
 
 def _to_channels_last(network: nn.Module) -> None:
