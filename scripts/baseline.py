@@ -32,7 +32,7 @@ from torchvision.transforms import functional as pil
 from img2img import CycleGAN, Img2ImgError, Pix2Pix, TranslationModule
 from img2img.data.folder import Source, Split, find_layout
 from img2img.methods.pool import ImagePool
-from img2img.networks.layers.convolutions import StridedConv2d, TransposedConv2d
+from img2img.networks.layers.convolutions import as_torch_does
 from img2img.shipped import recipe_file
 from img2img.training.bench import peak_memory_mb, wait_for
 from img2img.training.config import resolve
@@ -218,9 +218,7 @@ class Speed(NamedTuple):
 def networks(method: str, words: Sequence[str] = ()) -> TranslationModule:
     """Build the published networks of a method, changed by words such as ``--model.generator.base_channels=8``."""
     module = resolve(["-c", str(recipe_file(method, "faithful")), "--data.root=.", *words]).build()[0]
-    for layer in module.modules():
-        if isinstance(layer, StridedConv2d | TransposedConv2d):
-            layer.as_matrix = False
+    as_torch_does(module)
     return module
 
 

@@ -23,6 +23,7 @@ from img2img.checkpoint import (
 )
 from img2img.configured import describe
 from img2img.errors import ConfigError, ModelFileError
+from img2img.networks.layers.convolutions import as_torch_does
 from img2img.networks.layers.init import initialise
 from tests.discover import GENERATORS
 from tests.test_networks import SMALL
@@ -53,6 +54,7 @@ def test_a_translator_needs_nothing_but_its_file(tmp_path, monkeypatch, cls, cha
     monkeypatch.chdir(tmp_path / "empty")
     translator = img2img.load("../m.safetensors", "cpu", precision="fp32", weights="raw")
     image = torch.rand(1, channels[0], 37, 50) * 2 - 1
+    as_torch_does(networks["line:colour"])
     with torch.no_grad():
         assert torch.equal(translator.tensor(image), networks["line:colour"].eval()(image))
     assert not torch.equal(
@@ -251,6 +253,7 @@ def test_batch_norm_generators_translate_as_published(tmp_path):
     translator = img2img.load(tmp_path / "m.safetensors", "cpu", precision="fp32", weights="raw")
     images = torch.rand(3, 3, 32, 32) * 2 - 1
     published = networks["line:colour"]
+    as_torch_does(published)
     for module in list(published.modules()):
         for name, child in list(module.named_children()):
             if type(child).__name__ == "Norm2d":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -26,6 +27,7 @@ from img2img.errors import ConfigError, RunError
 from img2img.training import checkpoints as checkpoints_module
 from img2img.training.checkpoints import numbered, sweep
 from img2img.training.config import resolve
+from img2img.training.faults import in_one_line
 from img2img.training.run import train
 from img2img.training.signals import seconds_of
 from img2img.training.speed import Speed
@@ -455,6 +457,19 @@ def test_a_killed_loader_process_is_one_line_and_the_run_goes_on(pairs, tmp_path
     assert "img2img train --method pix2pix" in said  # the line that goes on
     images = last(tmp_path / "run")["img2img"]["images"]
     assert f"{images:,} images done before" in run_command(*words, "--images", images + 1).stdout
+
+
+def test_a_loader_process_that_dies_while_it_hands_over_a_batch_is_named(tmp_path):
+    def cut_short():
+        ours, theirs = multiprocessing.Pipe()
+        theirs.close()
+        ours.recv()  # as torch does for each tensor of a loader process
+
+    with pytest.raises(EOFError) as caught:
+        cut_short()
+    said = in_one_line(caught.value, tmp_path, several=False)
+    assert "a loader process was killed" in str(said)
+    assert in_one_line(EOFError("of a file"), tmp_path, several=False) is None
 
 
 def test_an_image_deleted_in_mid_epoch_is_passed_over_and_named(pairs, tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ from img2img.checkpoint import save_translator
 from img2img.errors import ConfigError, ModelFileError
 from img2img.exchange.importing import domains_of, import_weights
 from img2img.networks.layers.antialias import FilterDouble, FilterHalf
-from img2img.networks.layers.convolutions import StridedConv2d, TransposedConv2d
+from img2img.networks.layers.convolutions import as_torch_does
 from tests import originals
 from tests.originals import Relative, ResNet, UNet, as_published, drawn
 
@@ -31,9 +31,7 @@ def imported(tmp_path, network, name="weights.pth", change=lambda state: state, 
 def ours(made):
     """The imported generator, through its file, without the matrix products that round otherwise."""
     generator = made.file.generator(made.file.directions[0])
-    for layer in generator.modules():
-        if isinstance(layer, StridedConv2d | TransposedConv2d):
-            layer.as_matrix = False
+    as_torch_does(generator)
     return generator
 
 

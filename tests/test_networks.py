@@ -21,7 +21,7 @@ from img2img.networks.discriminators.patch import PatchDiscriminator
 from img2img.networks.discriminators.pixel import PixelDiscriminator
 from img2img.networks.generators.resnet import ResNetGenerator
 from img2img.networks.generators.unet import UNetGenerator
-from img2img.networks.layers.convolutions import StridedConv2d, TransposedConv2d
+from img2img.networks.layers.convolutions import ImageConv2d, StridedConv2d, TransposedConv2d, as_torch_does
 from img2img.networks.layers.init import initialise
 from img2img.networks.layers.mirror import mirror_to
 from img2img.networks.layers.norm import Norm2d, NormName
@@ -298,8 +298,39 @@ def test_a_convolution_as_a_matrix_product_is_the_convolution(kernel, size, batc
         torch.testing.assert_close(
             torch.autograd.grad((found * weight).sum(), of), torch.autograd.grad((expected * weight).sum(), of)
         )
-        layer.as_matrix = False
+        as_torch_does(layer)
         assert torch.equal(layer(image), expected)
+
+
+@given(
+    kernel=st.integers(1, 7),
+    channels=st.integers(1, 4),
+    size=st.tuples(st.integers(8, 12), st.integers(8, 12)),
+    padding=st.sampled_from(["zeros", "reflect", "replicate"]),
+    bias=st.booleans(),
+)
+def test_a_convolution_to_an_image_by_rows_is_the_convolution(kernel, channels, size, padding, bias):
+    torch.manual_seed(0)
+    layer = ImageConv2d(5, channels, kernel, padding=kernel // 2, padding_mode=padding, bias=bias).double()
+    image = torch.randn(2, 5, *size, dtype=torch.float64, requires_grad=True)
+    found = layer(image)
+    layer.as_matrix = False
+    expected = layer(image)
+    torch.testing.assert_close(found, expected)
+    weight, of = torch.randn_like(expected), [image, *layer.parameters()]
+    torch.testing.assert_close(
+        torch.autograd.grad((found * weight).sum(), of), torch.autograd.grad((expected * weight).sum(), of)
+    )
+
+
+@pytest.mark.parametrize("kind", ["instance", "batch"])
+def test_norms_of_one_image_are_the_same_in_either_layout_and_keep_it(kind):
+    torch.manual_seed(0)
+    norm, image = Norm2d(6, kind), torch.randn(1, 6, 9, 7)
+    nhwc = image.contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(norm(nhwc), norm(image))
+    assert norm(nhwc).is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(norm(nhwc.expand(2, -1, -1, -1))[:1], norm(image))
 
 
 @pytest.mark.parametrize("upsample", get_args(UpsampleName))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from pathlib import Path
 
 import torch
@@ -34,9 +35,16 @@ def in_one_line(error: Exception, run: Path, *, several: bool) -> Img2ImgError |
         return RunError(
             f"a loader process ({worker[1]}) was killed, often for lack of memory: try --workers 0; {_GO_ON}"
         )
+    if isinstance(error, OSError | EOFError) and _while_handing_over(error):
+        return RunError(f"a loader process was killed, often for lack of memory: try --workers 0; {_GO_ON}")
     if several and isinstance(error, RuntimeError) and re.search(r"onnection|gloo|NCCL|peer|timed? ?out", said):
         return RunError(
             "another process of this training died or was cut off: see its own message above, if there is one; "
             f"the same command continues from the last checkpoint in {run}"
         )
     return None
+
+
+def _while_handing_over(error: Exception) -> bool:
+    """Tell whether an error comes from fetching a tensor of another process, which its death cuts short."""
+    return any("multiprocessing" in Path(frame.filename).parts for frame in traceback.extract_tb(error.__traceback__))

@@ -21,7 +21,7 @@ from img2img.configured import nearest
 from img2img.devices import keep_freed_memory
 from img2img.errors import ConfigError, RunError
 from img2img.networks.base import Generator
-from img2img.networks.layers.convolutions import StridedConv2d, TransposedConv2d
+from img2img.networks.layers.convolutions import as_torch_does
 from img2img.translate.eager import Precision
 from img2img.translate.folder import How, translate_folder
 from img2img.translate.inputs import Plan, plan
@@ -91,9 +91,7 @@ def difference(one: Path, other: Path) -> tuple[float, int]:
 def _published(translator: Translator, todo: Plan) -> list[float]:
     """Translate as the published scripts do: eager fp32, one image at a time, one process, Pillow at both ends."""
     network: Generator = next(iter(translator.networks.values()))
-    for layer in network.modules():
-        if isinstance(layer, StridedConv2d | TransposedConv2d):
-            layer.as_matrix = False
+    as_torch_does(network)
     ends = []
     for job in todo.jobs:
         with Image.open(job.source) as image:

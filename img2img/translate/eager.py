@@ -54,14 +54,19 @@ class Eager:
         precision: Precision = "fp32",
         memory: Memory | None = None,
     ) -> None:
-        self.network, self.device, self.precision = network.to(device), device, precision
-        self.memory = memory or Memory()
+        self.device, self.precision, self.memory = device, precision, memory or Memory()
+        self.nhwc = precision == "bf16" and network.channels_last and device.type == "cpu"
+        self.network = network.to(device)
         if precision == "bf16":
-            self.network = copy.deepcopy(network)
+            self.network = copy.deepcopy(self.network)
             _round_convolutions(self.network)
+        if self.nhwc:
+            _to_nhwc(self.network)
 
     def __call__(self, source: Tensor) -> Tensor:
         """Translate float32 [B, C, H, W] in [-1, 1] to float32 [B, C', H, W] on the CPU, not rounded."""
+        if self.nhwc:
+            source = source.contiguous(memory_format=torch.channels_last)
         autocast = torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
         with torch.inference_mode(), autocast:
             return translate_within(
@@ -81,3 +86,7 @@ def _round_convolutions(network: Generator) -> None:
     for layer in layers[:-1]:
         if id(layer) not in kept:
             layer.to(torch.bfloat16)
+
+
+def _to_nhwc(network: nn.Module) -> None:
+    network.to(memory_format=torch.channels_last)

@@ -33,6 +33,7 @@ from img2img.image import (
     with_channels,
 )
 from img2img.networks.base import Generator
+from img2img.networks.layers.convolutions import as_torch_does
 from img2img.translate.controls import Controls
 from img2img.translate.eager import Eager, Memory, Precision
 from img2img.translate.files import Files
@@ -301,7 +302,8 @@ def load(
         path: the file or folder.
         device: auto, cuda, mps or cpu.
         weights: ``ema`` or ``raw``; by default ema where the file has it.
-        precision: ``fp32`` or ``bf16``; ``auto`` is bf16 where the device multiplies it in hardware.
+        precision: ``fp32``, with torch's kernels alone, so that imported weights give the original's bits, or the
+            faster ``bf16``; ``auto`` is bf16 where the device multiplies it in hardware.
         memory: what to do with images that may not fit into it; by default tiles where they do not.
         stochastic: leave dropout on.
         seed: of the dropout.
@@ -313,6 +315,9 @@ def load(
     networks = {direction: file.generator(direction, weights) for direction in file.directions}
     where = resolve_device(device)
     chosen: Precision = "bf16" if resolve_precision(precision, where) == "bf16" else "fp32"
+    if chosen == "fp32":  # what is asked for is exactness, so bit for bit what the published networks give
+        for network in networks.values():
+            as_torch_does(network)
     return Translator(
         networks,
         file.header,

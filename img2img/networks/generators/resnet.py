@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from img2img.networks.base import Generator
 from img2img.networks.layers.antialias import FilterDouble, FilterHalf
-from img2img.networks.layers.convolutions import PaddedConv2d
+from img2img.networks.layers.convolutions import ImageConv2d, PaddedConv2d
 from img2img.networks.layers.norm import NormName, needs_bias, norm2d
 from img2img.networks.layers.precision import in_float32
 from img2img.networks.layers.resample import DownsampleName, UpsampleName, downsample2x, upsample2x
@@ -44,6 +44,8 @@ class ResNetGenerator(Generator):
         block_padding: of the blocks; by default as ``padding``. The reference's ``padding_type`` is of them alone.
         strided_padding: of the halving convolutions; zeros as published.
     """
+
+    channels_last = True
 
     def __init__(
         self,
@@ -91,7 +93,7 @@ class ResNetGenerator(Generator):
                 double = upsample2x(width, width // 2, upsample, 3, bias=bias)
             layers += [double, norm2d(width // 2, norm), nn.ReLU(inplace=True)]
             width //= 2
-        layers.append(PaddedConv2d(width, out_channels, 7, padding=3, padding_mode=padding))
+        layers.append(ImageConv2d(width, out_channels, 7, padding=3, padding_mode=padding))
         self.layers = nn.Sequential(*layers)
 
     def translate(self, source: Tensor) -> Tensor:

@@ -56,6 +56,37 @@ class StridedConv2d(PaddedConv2d):
         return _with_bias(product.view(-1, batch, rows, lines).transpose(0, 1), self.bias)
 
 
+class ImageConv2d(PaddedConv2d):
+    """A convolution of stride 1 to very few channels, such as the colours of an image, with its rows apart on a CPU.
+
+    A CPU's kernels compute 16 channels at a time, so three leave most of the work unused. Each row of a k x k kernel is
+    a 1 x k one: k times the channels at once, then k shifted sums.
+
+    Attributes:
+        as_matrix: whether it may be computed so.
+    """
+
+    as_matrix = True
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map [B, in, H, W] to [B, out, H', W']."""
+        if not self.as_matrix or features.device.type != "cpu" or torch.compiler.is_exporting():
+            return super().forward(features)
+        side, padding = self.kernel_size[0], self.padding[0]
+        assert isinstance(padding, int)
+        if padding:
+            mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
+            with no_autocast(features.device.type):
+                features = F.pad(features, [padding] * 4, mode)
+        rows = self.weight.permute(2, 0, 1, 3).flatten(0, 1)[:, :, None]  # [k * out, in, 1, k]
+        height = features.shape[2] - side + 1
+        parts = torch.split(F.conv2d(features, rows), self.out_channels, dim=1)
+        made = parts[0][:, :, :height]
+        for row, part in enumerate(parts[1:], 1):
+            made = made + part[:, :, row : row + height]
+        return _with_bias(made, self.bias)
+
+
 class TransposedConv2d(nn.ConvTranspose2d):
     """``nn.ConvTranspose2d`` of square kernels, as a matrix product where that is faster.
 
@@ -97,6 +128,13 @@ def transposed(
     wide = columns.float() if columns.dtype in (torch.bfloat16, torch.float16) else columns
     made = F.fold(wide, (rows, lines), side, stride=stride, padding=padding).to(columns.dtype)
     return _with_bias(made, bias)
+
+
+def as_torch_does(network: nn.Module) -> None:
+    """Make a network compute with torch's own convolutions: the same numbers but for rounding, in torch's time."""
+    for layer in network.modules():
+        if isinstance(layer, StridedConv2d | TransposedConv2d | ImageConv2d):
+            layer.as_matrix = False
 
 
 def _with_bias(made: Tensor, bias: Tensor | None) -> Tensor:

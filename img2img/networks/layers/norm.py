@@ -69,6 +69,8 @@ class Norm2d(nn.Module):
             weight, bias = self._weight_and_bias(features)
             if self.given is not None:
                 return F.batch_norm(features, *self.given(features), weight, bias, eps=self.eps)
+            if _is_one_nhwc_image(features):  # instance norm would bring it into another order and leave it there
+                return F.batch_norm(features, None, None, weight, bias, training=True, eps=self.eps)
             return F.instance_norm(features, weight=weight, bias=bias, eps=self.eps)
         if self.synchronised and self.training and _several_processes():
             return self._over_all_processes(features)
@@ -137,6 +139,12 @@ class _SumOverProcesses(torch.autograd.Function):
         total = gradients[0].clone()
         distributed.all_reduce(total)
         return total
+
+
+def _is_one_nhwc_image(features: Tensor) -> bool:
+    if torch.compiler.is_exporting() or len(features) > 1 or features.is_contiguous():
+        return False
+    return features.is_contiguous(memory_format=torch.channels_last)
 
 
 def _several_processes() -> bool:
