@@ -31,12 +31,10 @@ def in_one_line(error: Exception, run: Path, *, several: bool) -> Img2ImgError |
             "out of memory: use a smaller --batch or --size, or compute the batch in parts "
             f"(--model.optimization.accumulate 2); {_GO_ON}"
         )
-    if worker := re.search(r"DataLoader worker \(pid\(?s?\)? ([\d, ]+)\)", said):
-        return RunError(
-            f"a loader process ({worker[1]}) was killed, often for lack of memory: try --workers 0; {_GO_ON}"
-        )
-    if isinstance(error, OSError | EOFError) and _while_handing_over(error):
-        return RunError(f"a loader process was killed, often for lack of memory: try --workers 0; {_GO_ON}")
+    worker = re.search(r"DataLoader worker \(pid\(?s?\)? ([\d, ]+)\)", said)
+    if worker or (isinstance(error, OSError | EOFError) and _while_handing_over(error)):
+        which = f" ({worker[1]})" if worker else ""
+        return RunError(f"a loader process{which} was killed, often for lack of memory: try --workers 0; {_GO_ON}")
     if several and isinstance(error, RuntimeError) and re.search(r"onnection|gloo|NCCL|peer|timed? ?out", said):
         return RunError(
             "another process of this training died or was cut off: see its own message above, if there is one; "
