@@ -21,7 +21,9 @@ import torch
 from hypothesis import settings
 from PIL import Image
 
+from img2img.checkpoint import save_translator
 from img2img.cli.app import main
+from img2img.networks.generators.resnet import ResNetGenerator
 
 torch.set_num_threads(1)
 settings.register_profile("img2img", deadline=None, max_examples=20, derandomize=True)
@@ -98,6 +100,16 @@ def run_command(
     if code is not None:
         assert done.returncode == code, f"exit {done.returncode}, expected {code}\n{done.stdout}\n{done.stderr}"
     return done
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A translator file of a tiny untrained ResNet, line to colour and back."""
+    from tests.test_checkpoint import a_file
+
+    path = tmp_path / "model.safetensors"
+    save_translator(path, a_file(ResNetGenerator, ("line:colour", "colour:line"), num_blocks=1)[0])
+    return path
 
 
 class Said(NamedTuple):

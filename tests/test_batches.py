@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import img2img
-from img2img.checkpoint import save_translator
 from img2img.errors import DataError
 from img2img.translate import files as files_module
 from img2img.translate import folder as batch
@@ -28,14 +27,6 @@ from img2img.translate.inputs import plan
 from img2img.translate.journal import PREFIX
 from img2img.translate.pipeline import Stages, flow
 from tests.conftest import drawing, run_command, run_here
-from tests.test_checkpoint import a_file
-
-
-@pytest.fixture
-def model(tmp_path):
-    file, _ = a_file(img2img.ResNetGenerator, ("line:colour", "colour:line"), num_blocks=1)
-    save_translator(tmp_path / "model.safetensors", file)
-    return tmp_path / "model.safetensors"
 
 
 @pytest.fixture

@@ -11,18 +11,9 @@ import pytest
 from PIL import Image, ImageCms
 
 import img2img
-from img2img.checkpoint import save_translator
 from img2img.errors import DataError
 from img2img.image import read_picture
 from tests.conftest import drawing, run_command, run_here
-from tests.test_checkpoint import a_file
-
-
-@pytest.fixture
-def model(tmp_path):
-    file, _ = a_file(img2img.ResNetGenerator, ("line:colour", "colour:line"), num_blocks=1)
-    save_translator(tmp_path / "model.safetensors", file)
-    return tmp_path / "model.safetensors"
 
 
 @pytest.fixture

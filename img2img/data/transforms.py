@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from PIL import Image
 from torch import Tensor
 
 from img2img.data.folder import Source
 from img2img.errors import DataError
-from img2img.image import Picture, Pixels, read_picture, to_tensor, with_channels
+from img2img.image import Picture, Pixels, read_picture, resized, to_tensor, with_channels
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would ask a server for a newer version
 import albumentations as A
@@ -77,16 +76,6 @@ def _on_white(picture: Picture) -> Pixels:
         return picture.pixels
     alpha = picture.alpha[..., None].astype(np.float32) / 255
     return np.rint(picture.pixels * alpha + 255 * (1 - alpha)).astype(np.uint8)
-
-
-def resized(pixels: Pixels, height: int, width: int) -> Pixels:
-    """Resize with Pillow's bicubic filter, which does not alias when it shrinks (OpenCV's does)."""
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    grey = pixels.shape[2] == 1
-    image = Image.fromarray(pixels[..., 0] if grey else pixels)
-    array = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0))
-    return array[..., None] if grey else array
 
 
 class Transforms:

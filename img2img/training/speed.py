@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import nn
 
 from img2img.devices import keep_freed_memory
 from img2img.methods.base import TranslationModule
+from img2img.networks.layers.convolutions import to_channels_last
 
 
 class Speed(Callback):
@@ -33,7 +32,7 @@ class Speed(Callback):
         assert isinstance(pl_module, TranslationModule)
         for network in dict.fromkeys(n for player in pl_module.players() for n in player.networks):
             if self.channels_last:
-                _to_channels_last(network)
+                to_channels_last(network)
             if self.compile:
                 network.compile()
 
@@ -42,7 +41,3 @@ class Speed(Callback):
         del trainer
         if pl_module.device.type == "cpu":
             keep_freed_memory()
-
-
-def _to_channels_last(network: nn.Module) -> None:
-    network.to(memory_format=torch.channels_last)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from img2img.networks.base import Generator
+from img2img.networks.layers.convolutions import to_channels_last
 from img2img.networks.layers.resample import ResizeConv
 from img2img.translate.tiles import Say, StatisticsName, translate_within
 
@@ -55,17 +56,17 @@ class Eager:
         memory: Memory | None = None,
     ) -> None:
         self.device, self.precision, self.memory = device, precision, memory or Memory()
-        self.nhwc = precision == "bf16" and network.channels_last and device.type == "cpu"
+        self.channels_last = precision == "bf16" and network.channels_last and device.type == "cpu"
         self.network = network.to(device)
         if precision == "bf16":
             self.network = copy.deepcopy(self.network)
             _round_convolutions(self.network)
-        if self.nhwc:
-            _to_nhwc(self.network)
+        if self.channels_last:
+            to_channels_last(self.network)
 
     def __call__(self, source: Tensor) -> Tensor:
         """Translate float32 [B, C, H, W] in [-1, 1] to float32 [B, C', H, W] on the CPU, not rounded."""
-        if self.nhwc:
+        if self.channels_last:
             source = source.contiguous(memory_format=torch.channels_last)
         autocast = torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
         with torch.inference_mode(), autocast:
@@ -86,7 +87,3 @@ def _round_convolutions(network: Generator) -> None:
     for layer in layers[:-1]:
         if id(layer) not in kept:
             layer.to(torch.bfloat16)
-
-
-def _to_nhwc(network: nn.Module) -> None:
-    network.to(memory_format=torch.channels_last)

@@ -137,6 +137,11 @@ def as_torch_does(network: nn.Module) -> None:
             layer.as_matrix = False
 
 
+def to_channels_last(network: nn.Module) -> None:
+    """Lay the weights out as NHWC, in place; state dicts stay the same."""
+    network.to(memory_format=torch.channels_last)
+
+
 def _with_bias(made: Tensor, bias: Tensor | None) -> Tensor:
     return made if bias is None else made + bias.to(made.dtype).view(-1, 1, 1)
 
