@@ -9,16 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from img2img.cli.batch import run, say_plan, say_start
+
 if TYPE_CHECKING:
-    from rich.console import Console
+    from img2img.translate.setup import Setup
 
-    from img2img.image import Picture
-    from img2img.translate.files import Files
-    from img2img.translate.folder import How, Verdict
-    from img2img.translate.inputs import Plan
-    from img2img.translate.report import Entry, FolderReport
-
-SOME_FAILED = 3
 _EXISTING = ("skip", "newer", "overwrite", "error")
 
 
@@ -110,12 +105,12 @@ def translate(
     from img2img.configured import nearest
     from img2img.devices import keep_freed_memory
     from img2img.errors import ConfigError
-    from img2img.image import Mark, suffixes
+    from img2img.image import suffixes
     from img2img.translate.controls import Controls
     from img2img.translate.eager import Memory
     from img2img.translate.files import Files
     from img2img.translate.inputs import plan
-    from img2img.translate.translator import load
+    from img2img.translate.setup import Setup
 
     for name, value, known in (
         ("weights", weights, ("ema", "raw")),
@@ -127,22 +122,31 @@ def translate(
     ):
         if value is not None and value not in known:
             raise ConfigError(f"--{name} {value}: expected {', '.join(known)}{nearest(value, known)}")
-    memory = Memory(_tile(tile), overlap, statistics, _say_once())  # type: ignore[arg-type]
-    options = {"weights": weights, "precision": precision, "memory": memory, "stochastic": stochastic, "seed": seed}
-    files = Files(
-        frames=frames,  # type: ignore[arg-type]
-        icc=icc,  # type: ignore[arg-type]
-        metadata=not strip_metadata,
-        background=_colour(background),
-        max_pixels=max_pixels,
-        value_range=value_range,
+    setup = Setup(
+        model,
+        to=to,
+        size=size,
+        device=device,
+        precision=precision,  # type: ignore[arg-type]
+        weights=weights,  # type: ignore[arg-type]
+        stochastic=stochastic,
+        seed=seed,
+        memory=Memory(_tile(tile), overlap, statistics),  # type: ignore[arg-type]
+        files=Files(
+            frames=frames,  # type: ignore[arg-type]
+            icc=icc,  # type: ignore[arg-type]
+            metadata=not strip_metadata,
+            background=_colour(background),
+            max_pixels=max_pixels,
+            value_range=value_range,
+        ),
+        mark=not no_mark,
+        controls=Controls(strength, keep_color, mask),
     )
     if "-" in sources or out == "-":
-        if strength < 1 or keep_color or mask:
+        if setup.controls != Controls():
             raise ConfigError("--strength, --keep-color and --mask need files, not standard input and output")
-        translator = load(model, device, **options)  # type: ignore[arg-type]
-        files = replace(files, mark=None if no_mark else Mark.of(translator.header))
-        _through(sources, out, file_format, files, lambda picture: translator.picture(picture, to, size))
+        _through(sources, out, file_format, setup)
         return
     keep_freed_memory()
     console = Console()
@@ -152,25 +156,19 @@ def translate(
     if dry_run and not todo.jobs:
         console.print("nothing falls to this shard")
         return
-    translator = load(model, device, **options)  # type: ignore[arg-type]
-    target = translator.direction(to).split(":")[1]
+    translator = setup.load(_say_once())
     how = replace(
-        translator.how(
-            target,
-            size,
-            replace(files, mark=None if no_mark else Mark.of(translator.header)),
-            Controls(strength, keep_color, mask),
-        ),
+        setup.how(translator),
         existing=existing,  # type: ignore[arg-type]
         fail_fast=fail_fast,
         threads=threads,
         part=f"{part[0]}of{part[1]}" if part else "",
     )
     if dry_run:
-        _say_plan(console, todo, how)
+        say_plan(console, todo, how)
         return
-    _say_start(console, len(todo.jobs), translator.direction(to), translator.directions, str(translator))
-    _run(console, todo, how, lambda picture: translator.picture(picture, target, size))
+    say_start(console, len(todo.jobs), translator.direction(to), translator.directions, str(translator))
+    run(console, todo, how, setup.translating(translator))
 
 
 def _tile(side: str) -> int | str | None:
@@ -205,85 +203,7 @@ def _part(shard: str | None) -> tuple[int, int] | None:
     return int(index), int(count)
 
 
-def _say_start(console: Console, count: int, direction: str, directions: list[str], where: str) -> None:
-    others = [d for d in directions if d != direction]
-    more = f" (other directions: {', '.join(others)})" if others else ""
-    images = "1 image" if count == 1 else f"{count:,} images"
-    console.print(f"{images}, {direction.replace(':', ' -> ')}, on {where}{more}", highlight=False, soft_wrap=True)
-
-
-def _say_plan(console: Console, todo: Plan, how: How) -> None:
-    from img2img.translate.folder import decide, journal_of
-    from img2img.translate.report import printable
-
-    verdicts: list[Verdict] = decide(todo, journal_of(todo, how), how.existing)
-    for verdict in verdicts:
-        what = "would translate" if verdict.status is None else f"{verdict.status}: {verdict.reason}:"
-        said = printable(f"{what} {verdict.job.source} -> {verdict.job.target}")
-        console.print(said, highlight=False, soft_wrap=True, markup=False)
-    count = sum(verdict.status is None for verdict in verdicts)
-    console.print(f"{count:,} of {len(verdicts):,} would be translated; nothing was written", highlight=False)
-
-
-def _run(console: Console, todo: Plan, how: How, translate: Callable[..., object]) -> None:
-    import signal
-    from dataclasses import replace
-
-    from img2img.translate.folder import translate_folder
-    from img2img.translate.report import write_lines, write_page
-
-    received: list[int] = []
-
-    def note(number: int, frame: object) -> None:
-        del frame
-        if received:
-            raise KeyboardInterrupt
-        received.append(number)
-        typer.echo("finishing what has begun (again to stop at once)", err=True)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with _bar(console, len(todo.jobs)) as advance:
-            how = replace(how, stop=lambda: bool(received), progress=advance)
-            report = translate_folder(translate, todo, how)  # type: ignore[arg-type]
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if todo.out is not None:
-        todo.out.mkdir(parents=True, exist_ok=True)
-        part = f"-{how.part}" if how.part else ""
-        write_lines(todo.out / f"report{part}.jsonl", report.entries)
-        write_page(todo.out / f"report{part}.html", "img2img translate", report)
-    _say_end(console, todo, report)
-    if received:
-        typer.echo("stopped; the same command does the rest", err=True)
-        sys.exit(128 + received[0])
-    if report.failed:
-        sys.exit(SOME_FAILED if report.translated or report.skipped else 1)
-
-
-def _say_end(console: Console, todo: Plan, report: FolderReport) -> None:
-    from img2img.translate.report import printable
-
-    for name, reason in report.failed.items():
-        said = printable(f"failed: {name}: {reason}")
-        console.print(said, style="red", highlight=False, soft_wrap=True, markup=False)
-    for kind, by_name in (("note", report.notes), ("skipped", report.skipped)):
-        for reason in sorted(set(by_name.values())):
-            names = [printable(name) for name, note in by_name.items() if note == reason]
-            more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
-            console.print(f"{kind}: {reason}: {names[0]}{more}", highlight=False, soft_wrap=True, markup=False)
-    where = todo.out if todo.out is not None else todo.jobs[0].target
-    console.print(printable(f"{report.summary()}: {where}"), highlight=False, soft_wrap=True, markup=False)
-
-
-def _through(
-    sources: list[str],
-    out: str,
-    file_format: str | None,
-    files: Files,
-    translate: Callable[[Picture], Picture],
-) -> None:
+def _through(sources: list[str], out: str, file_format: str | None, setup: Setup) -> None:
     """Translate one image from standard input, to standard output, or both."""
     import io
 
@@ -296,7 +216,9 @@ def _through(
         raise ConfigError(f"{out}: expected the name of a file to write; an image from standard input has none")
     piped = sources[0] == "-"
     source = io.BytesIO(sys.stdin.buffer.read()) if piped else Path(sources[0])
-    pictures = files.read(source, "standard input" if piped else sources[0]).each(translate)
+    translator = setup.load(_say_once())
+    files = setup.marked(translator)
+    pictures = files.read(source, "standard input" if piped else sources[0]).each(setup.translating(translator))
     if out != "-":
         files.write(Path(out), pictures)
         return
@@ -314,29 +236,3 @@ def _colour(name: str) -> tuple[int, int, int]:
         return ImageColor.getrgb(name)[:3]
     except ValueError as error:
         raise ConfigError(f"--background {name}: expected a colour such as white or #ff8000") from error
-
-
-def _bar(console: Console, total: int):  # type: ignore[no-untyped-def]  # noqa: ANN202 (a context manager of a callable)
-    import contextlib
-    from collections.abc import Iterator
-
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    @contextlib.contextmanager
-    def bar() -> Iterator[Callable[[Entry], None]]:
-        if not console.is_terminal:
-            yield lambda entry: None  # noqa: ARG005
-            return
-        speed = TextColumn("{task.fields[rate]}")
-        columns = (BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
-        with Progress(*columns, console=console) as progress:
-            task = progress.add_task("", total=total, rate="")
-
-            def advance(entry: Entry) -> None:
-                speed_now = progress.tasks[0].speed
-                rate = "" if entry.status == "skipped" or not speed_now else f"{speed_now:.3g} images/s"
-                progress.update(task, advance=1, rate=rate)
-
-            yield advance
-
-    return bar()
