@@ -22,7 +22,7 @@ from img2img.devices import keep_freed_memory
 from img2img.errors import ConfigError, RunError
 from img2img.networks.base import Generator
 from img2img.networks.layers.convolutions import as_torch_does
-from img2img.translate.eager import Precision
+from img2img.translate.engines.base import Precision
 from img2img.translate.folder import How, translate_folder
 from img2img.translate.inputs import Plan, plan
 from img2img.translate.report import Entry
@@ -117,7 +117,7 @@ def _ours(translator: Translator, todo: Plan) -> list[float]:
             raise RunError(f"{entry.name}: {entry.reason}")
         ends.append(time.time())
 
-    translate_folder(translator.picture, todo, How(progress=note))
+    translate_folder(translator.translation(), todo, How(progress=note))
     return ends
 
 
@@ -167,11 +167,11 @@ def compare(
         exact = Path(scratch) / "exact"
         todo = plan([source], exact, file_format="png")
         todo = Plan(todo.jobs[: min(count, 20)], exact)
-        translate_folder(load(model, precision="fp32").picture, todo)
+        translate_folder(load(model, precision="fp32").translation(), todo)
         for precision in (arm for arm in arms if arm not in {PUBLISHED, "fp32"}):
             other = plan([source], Path(scratch) / f"{precision}-png", file_format="png")
             translate_folder(
-                load(model, precision=precision).picture,  # type: ignore[arg-type]
+                load(model, precision=precision).translation(),  # type: ignore[arg-type]
                 Plan(other.jobs[: len(todo.jobs)], other.out),
             )
             gaps[precision] = difference(exact, Path(scratch) / f"{precision}-png")
