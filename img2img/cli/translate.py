@@ -72,7 +72,7 @@ def translate(
     ] = None,
     engine: Annotated[
         str,
-        typer.Option(help="auto (the fastest installed, measured once), eager, compiled, onnx or openvino."),
+        typer.Option(help="auto (the fastest installed, measured once), eager, compiled, onnx, openvino or int8."),
     ] = "auto",
     batch: Annotated[
         int | None,
@@ -127,7 +127,7 @@ def translate(
         ("weights", weights, ("ema", "raw")),
         ("existing", existing, _EXISTING),
         ("precision", precision, ("auto", "fp32", "bf16")),
-        ("engine", engine, ("auto", "eager", "compiled", "onnx", "openvino")),
+        ("engine", engine, ("auto", "eager", "compiled", "onnx", "openvino", "int8")),
         ("frames", frames, ("all", "first")),
         ("icc", icc, ("srgb", "keep")),
         ("statistics", statistics, ("auto", "exact", "reduced", "none")),
@@ -173,7 +173,7 @@ def translate(
         return
     translator = setup.load(_say_once())
     how = replace(
-        setup.how(translator, None if existing == "overwrite" else todo.out),
+        setup.how(translator, whole, afresh=existing == "overwrite"),
         existing=existing,  # type: ignore[arg-type]
         fail_fast=fail_fast,
         threads=threads,

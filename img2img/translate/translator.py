@@ -33,9 +33,10 @@ from img2img.networks.layers.convolutions import as_torch_does
 from img2img.translate.controls import Controls
 from img2img.translate.engines.base import Engine, EngineName, Precision
 from img2img.translate.engines.choice import engine_of, fastest
+from img2img.translate.engines.int8 import digest
 from img2img.translate.files import Files
 from img2img.translate.folder import Existing, How, translate_folder
-from img2img.translate.inputs import plan
+from img2img.translate.inputs import Job, plan
 from img2img.translate.journal import last_settings
 from img2img.translate.memory import Memory
 from img2img.translate.report import FolderReport
@@ -43,6 +44,7 @@ from img2img.translate.tiff import translate_tiff
 from img2img.translate.translation import Translation
 
 _GPU_BATCH = 16
+_CALIBRATED_ON = 8
 
 Picturelike = Image.Image | NDArray[np.uint8] | Tensor
 
@@ -89,6 +91,7 @@ class Translator:
         self.networks = {direction: network.eval().to(self.device) for direction, network in networks.items()}
         self._engines: dict[tuple[str, Precision], Engine] = {}
         self.stochastic, self.seed = stochastic, seed
+        self._calibration: list[Tensor] = []
         if stochastic:
             dropouts = [layer for n in self.networks.values() for layer in n.modules() if isinstance(layer, nn.Dropout)]
             if not dropouts:
@@ -137,7 +140,7 @@ class Translator:
         if key not in self._engines:
             # a precision beside the usual one is asked for by images of more bits
             name = self._settle_engine() if key[1] == self.precision else "eager"
-            self._engines[key] = engine_of(name, network, self.device, key[1], self.memory)
+            self._engines[key] = engine_of(name, network, self.device, key[1], self.memory, self._calibration)
         with torch.random.fork_rng(
             devices=[self.device] if self.device.type == "cuda" else [], enabled=self.stochastic
         ):
@@ -162,6 +165,27 @@ class Translator:
         if self.memory.tile_px == "auto" and self.memory.whole_px is None:
             whole_px = self.memory.fitting_px(next(iter(self.networks.values())))
             self.memory = replace(self.memory, whole_px=whole_px)
+
+    def calibrate(self, jobs: Sequence[Job], files: Files, to: str | None = None, size: int | None = None) -> None:
+        """Read the first images of a batch for engine int8, whose numbers' range they decide; nothing for others.
+
+        Args:
+            jobs: of the whole batch.
+            files: how they are read.
+            to: target domain.
+            size: see :meth:`picture`.
+        """
+        if self.engine != "int8":
+            return
+        translation = self.translation(to, size)
+        for job in jobs:
+            try:
+                picture = files.read(job.source, job.name).frames[0]
+            except DataError:
+                continue  # reported when its turn comes
+            self._calibration.append(translation.prepare(picture).source[None])
+            if len(self._calibration) == _CALIBRATED_ON:
+                break
 
     def _settle_engine(self) -> EngineName:
         if self.engine == "auto":
@@ -282,6 +306,7 @@ class Translator:
             "device": self.device.type,
             "precision": self.precision,
             "engine": self.engine,
+            "calibration": digest(self._calibration) if self._calibration else None,
             "batch": self.batch,
             "whole_px": self.memory.whole_px,
             "tile": self.memory.tile_px,
@@ -314,6 +339,7 @@ class Translator:
         sources = [source] if isinstance(source, str | Path) else list(source)
         todo = plan(sources, out, kinds=suffixes(files.value_range if files else None))
         self.settle(last_settings(todo.out))
+        self.calibrate(todo.jobs, files or Files(), to, size)
         how = replace(self.how(to, size, files, controls), existing=existing)
         return translate_folder(self.translation(to, size), todo, how)
 
