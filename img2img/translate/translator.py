@@ -338,8 +338,8 @@ class Translator:
         """
         sources = [source] if isinstance(source, str | Path) else list(source)
         todo = plan(sources, out, kinds=suffixes(files.value_range if files else None))
-        self.settle(last_settings(todo.out))
         self.calibrate(todo.jobs, files or Files(), to, size)
+        self.settle(last_settings(todo.out))
         how = replace(self.how(to, size, files, controls), existing=existing)
         return translate_folder(self.translation(to, size), todo, how)
 
