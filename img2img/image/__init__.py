@@ -16,6 +16,7 @@ from img2img.image.opening import FORMATS, MAX_FRAMES, MAX_PIXELS, SUFFIXES, ope
 from img2img.image.picture import Picture, Pictures, ValueRange, to_image
 from img2img.image.provenance import Mark
 from img2img.image.reading import Frames, picture_of, read_picture, read_pictures
+from img2img.image.signing import Signer
 from img2img.image.writing import (
     FRAME_SUFFIXES,
     WHITE,
@@ -43,6 +44,7 @@ __all__ = [
     "Pictures",
     "Pixels",
     "Plane",
+    "Signer",
     "ValueRange",
     "atomically",
     "check_writable",

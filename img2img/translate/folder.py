@@ -238,7 +238,8 @@ class _Work:
             self._begin(job)
             assert self.how.by_regions is not None
             self.how.by_regions(job.source, job.target)
-            self.notes[job.name] = "read and written by regions: no EXIF, no XMP"
+            signed = ", not signed" if self.files.signer else ""
+            self.notes[job.name] = f"read and written by regions: no EXIF, no XMP{signed}"
         mask = self.masks.pop(job.name, None)
         return pictures.each(lambda picture: self._translated(picture, mask))
 
@@ -253,7 +254,7 @@ class _Work:
         left_out: tuple[str, ...] = ()
         if pictures.frames:
             self._begin(job)
-            left_out = self.files.write(job.target, pictures)
+            left_out = self.files.write(job.target, pictures, source=job.source)
         if self.journal:
             self.journal.done(job, self.stamps.pop(job.name))
         if note := "; ".join(dict.fromkeys(filter(None, (pictures.reduced, *left_out)))):

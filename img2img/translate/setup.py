@@ -70,7 +70,10 @@ class Setup:
 
     def marked(self, translator: Translator) -> Files:
         """Return how files are read and written, with the mark of the translator where it is wanted."""
-        return replace(self.files, mark=Mark.of(translator.header) if self.mark else None)
+        composite = self.controls != Controls()
+        mark = Mark.of(translator.header, translator.direction(self.to), composite=composite)
+        signer = replace(self.files.signer, mark=mark) if self.files.signer else None
+        return replace(self.files, mark=mark if self.mark else None, signer=signer)
 
     def how(self, translator: Translator) -> How:
         """Return how a batch is done with the loaded translator, for :func:`translate_folder`."""

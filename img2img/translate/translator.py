@@ -225,7 +225,8 @@ class Translator:
         controls: Controls | None = None,
     ) -> How:
         """Return how a batch is done with this translator, for :func:`translate_folder`."""
-        files, controls = files or Files(mark=Mark.of(self.header)), controls or Controls()
+        controls = controls or Controls()
+        files = files or Files(mark=Mark.of(self.header, self.direction(to), composite=controls != Controls()))
         limit = files.max_pixels or MAX_PIXELS
 
         def by_regions(source: Path, target: Path) -> None:
