@@ -11,17 +11,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from PIL import Image
-
 from img2img.errors import DataError
-from img2img.image import Picture, Pictures, Plane, resized, to_image
+from img2img.image import Picture, Pictures, Plane, on_white, resized
 from img2img.translate.controls import Controls
 from img2img.translate.files import Files
 from img2img.translate.inputs import Job, Plan
 from img2img.translate.journal import Journal, State, stamp
-from img2img.translate.pipeline import Done, Stages, flow
-from img2img.translate.report import Entry, FolderReport, Status, pictured
+from img2img.translate.pipeline import Stages, flow
+from img2img.translate.report import Entry, FolderReport, Status, spread
 
 Existing = Literal["skip", "newer", "overwrite", "error"]
 """What to do about files that are there already. ``skip``: leave what these settings have completed, and touch nothing
@@ -30,6 +27,7 @@ that is not ours. ``newer``: also replace what is older than its source. ``overw
 _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _THUMBNAIL_PX = 256
 _LISTED = 3
+_PICTURES_ON_PAGE = 120
 
 
 @dataclass(frozen=True)
@@ -181,15 +179,15 @@ def _entries(
         memory=how.memory,
         stop=lambda: how.stop() or (how.fail_fast and bool(failed)),
     ):
-        reason = "" if done.error is None else _reason(done, done.error)
-        if done.error is not None:
-            failed.append(reason)
         name = done.item.name
+        why = "" if done.error is None else reason(name, done.error)
+        if done.error is not None:
+            failed.append(why)
         yield Entry(
             name,
             _shown(done.item, out),
             "translated" if done.error is None else "failed",
-            reason,
+            why,
             work.notes.pop(name, "") if done.error is None else "",
             work.pictures.pop(name, None),
         )
@@ -210,7 +208,7 @@ class _Work:
     ) -> None:
         self.translate, self.how, self.journal, self.jobs = translate, how, journal, jobs
         self.files = how.files
-        self.shown = {jobs[index].name for index in pictured(len(jobs))} if jobs else set()
+        self.shown = {jobs[index].name for index in spread(len(jobs), _PICTURES_ON_PAGE)} if jobs else set()
         self.notes: dict[str, str] = {}
         self.stamps: dict[str, list[int] | None] = {}
         self.pictures: dict[str, tuple[bytes, bytes]] = {}
@@ -268,10 +266,10 @@ class _Work:
             self.journal.begin(job)
 
 
-def _reason(done: Done[Job], error: Exception) -> str:
+def reason(name: str, error: Exception) -> str:
     """Return why an image could not be translated; raise what the next one would meet too, and our own mistakes."""
     if isinstance(error, DataError):
-        return str(error).removeprefix(f"{done.item.name}: ")
+        return str(error).removeprefix(f"{name}: ")
     if isinstance(error, OSError):
         if error.errno in _HOPELESS:
             raise error
@@ -282,15 +280,10 @@ def _reason(done: Done[Job], error: Exception) -> str:
 
 
 def _thumbnail(picture: Picture) -> bytes:
-    if picture.pixels.dtype == np.float32:  # of a float file, in [-1, 1]
-        picture = replace(picture, pixels=((picture.pixels.clip(-1, 1) + 1) * 127.5).round().astype(np.uint8))
-    image = to_image(picture)
+    image = on_white(picture)
     image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     data = io.BytesIO()
-    image.convert("RGB").save(data, "JPEG", quality=85)
+    image.save(data, "JPEG", quality=85)
     return data.getvalue()
 
 
