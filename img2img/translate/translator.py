@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from img2img.checkpoint import TranslatorFile, Weights, load_translator
 from img2img.configured import nearest
@@ -35,6 +35,7 @@ from img2img.image import (
 from img2img.networks.base import Generator
 from img2img.networks.layers.convolutions import as_torch_does
 from img2img.translate.controls import Controls
+from img2img.translate.draws import draw_by_place
 from img2img.translate.eager import Eager, Memory, Precision
 from img2img.translate.files import Files
 from img2img.translate.folder import Existing, How, translate_folder
@@ -60,7 +61,7 @@ class Translator:
         precision: ``fp32`` or ``bf16``.
         memory: what to do with images that may not fit into it; by default tiles where they do not.
         stochastic: leave dropout on, as pix2pix's authors did; ``seed`` then decides the draw.
-        seed: of the dropout, anew for every image.
+        seed: of the dropout, anew for every image; see :mod:`img2img.translate.draws`.
     """
 
     def __init__(
@@ -81,12 +82,8 @@ class Translator:
         self.networks = {direction: network.eval().to(self.device) for direction, network in networks.items()}
         self._engines: dict[tuple[str, Precision], Eager] = {}
         self.stochastic, self.seed = stochastic, seed
-        if stochastic:
-            dropouts = [layer for n in self.networks.values() for layer in n.modules() if isinstance(layer, nn.Dropout)]
-            if not dropouts:
-                raise ConfigError("this translator has no dropout, so --stochastic would change nothing; leave it out")
-            for layer in dropouts:
-                layer.train()
+        if stochastic and not sum(draw_by_place(network, seed) for network in self.networks.values()):
+            raise ConfigError("this translator has no dropout, so --stochastic would change nothing; leave it out")
 
     @property
     def directions(self) -> list[str]:
@@ -123,12 +120,7 @@ class Translator:
             raise DataError(f"expected {network.in_channels} channels, got {source.shape[1]}")
         if key not in self._engines:
             self._engines[key] = Eager(network, self.device, key[1], self.memory)
-        with torch.random.fork_rng(
-            devices=[self.device] if self.device.type == "cuda" else [], enabled=self.stochastic
-        ):
-            if self.stochastic:
-                torch.manual_seed(self.seed)
-            return self._engines[key](source)
+        return self._engines[key](source)
 
     def picture(self, picture: Picture, to: str | None = None, size: int | None = None) -> Picture:
         """Translate a decoded file; its bit depth, alpha, profile, EXIF and XMP travel along.
