@@ -15,9 +15,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from PIL import Image
 
+import img2img
 from img2img.errors import ConfigError
 from img2img.image import Mark, Picture, Pictures, Signer, read_pictures, write_pictures
 from img2img.image.provenance import COMPOSITE_TYPE, SOURCE_TYPE
+from img2img.translate.files import Files
 from tests import files
 from tests.conftest import drawing, run_here
 from tests.test_formats import exif_of
@@ -140,6 +142,26 @@ def same_as_unsigned(folder, signer, suffix, pictures):
         assert np.array_equal(one.alpha, other.alpha)
         for kept in ("icc_profile", "exif", "xmp", "dpi"):
             assert getattr(one, kept) == getattr(other, kept), kept
+
+
+def test_python_signs_as_the_command_does(model, tmp_path, signer):
+    (tmp_path / "in").mkdir()
+    drawing(1)[0].save(tmp_path / "in" / "x.png")
+    run_here("translate", model, tmp_path / "in", tmp_path / "out", *words(signer))
+    plain = Files(mark=Mark("abc"), signer=Signer(*signer))
+    img2img.load(model).folder(tmp_path / "in", tmp_path / "python", files=plain)
+    said = [actions(found((tmp_path / out / "x.png").read_bytes(), "image/png")[1])[0] for out in ("out", "python")]
+    for action in said:
+        del action["parameters"]["ingredients"]  # with the hash of an id that is new each time
+    assert said[0] == said[1]
+
+
+def test_large_tiffs_by_regions_say_that_they_are_not_signed(model, tmp_path, signer, monkeypatch):
+    drawing(1)[0].save(tmp_path / "x.tif")
+    monkeypatch.setattr("img2img.translate.files.MAX_PIXELS", 100)
+    large = "--max-pixels", "100000000"
+    said = run_here("translate", model, tmp_path / "x.tif", tmp_path / "y.tif", *large, *words(signer)).stdout
+    assert "read and written by regions: no EXIF, no XMP, not signed" in said
 
 
 def test_pages_of_a_tiff_are_kept_and_not_signed(model, tmp_path, signer):

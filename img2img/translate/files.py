@@ -40,7 +40,7 @@ class Files:
         background: colour to show through where the format has no alpha.
         max_pixels: larger images are refused; 89 megapixels by default. TIFFs beyond those go by regions.
         value_range: (low, high) of float TIFF and NPY files.
-        signer: signs every output that can hold a C2PA manifest.
+        signer: signs every output that can hold a C2PA manifest; its mark is set by the translator.
     """
 
     frames: Frames = "all"
@@ -51,6 +51,10 @@ class Files:
     max_pixels: int | None = None
     value_range: ValueRange | None = None
     signer: Signer | None = None
+
+    def signed_for(self, mark: Mark) -> Files:
+        """Return these with a signer, where there is one, whose manifests say who made the pictures."""
+        return replace(self, signer=replace(self.signer, mark=mark)) if self.signer else self
 
     def settings(self) -> dict[str, Any]:
         """Return what of this decides the outputs' bytes, as plain data."""

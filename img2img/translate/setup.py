@@ -72,8 +72,7 @@ class Setup:
         """Return how files are read and written, with the mark of the translator where it is wanted."""
         composite = self.controls != Controls()
         mark = Mark.of(translator.header, translator.direction(self.to), composite=composite)
-        signer = replace(self.files.signer, mark=mark) if self.files.signer else None
-        return replace(self.files, mark=mark if self.mark else None, signer=signer)
+        return replace(self.files.signed_for(mark), mark=mark if self.mark else None)
 
     def how(self, translator: Translator) -> How:
         """Return how a batch is done with the loaded translator, for :func:`translate_folder`."""

@@ -218,7 +218,8 @@ class Translator:
     ) -> How:
         """Return how a batch is done with this translator, for :func:`translate_folder`."""
         controls = controls or Controls()
-        files = files or Files(mark=Mark.of(self.header, self.direction(to), composite=controls != Controls()))
+        mark = Mark.of(self.header, self.direction(to), composite=controls != Controls())
+        files = (files or Files(mark=mark)).signed_for(mark)
         limit = files.max_pixels or MAX_PIXELS
 
         def by_regions(source: Path, target: Path) -> None:
