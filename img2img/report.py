@@ -97,7 +97,7 @@ def panel(address: str, columns: Sequence[str], caption: str) -> str:
 
 
 def gallery(columns: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]], side_px: int) -> str:
-    """Return rows of pictures under common heads; a click shows one as large as the window, another puts it back.
+    """Return rows of pictures under common heads: a click shows one as large as the window, another puts it back.
 
     Args:
         columns: heads.

@@ -113,6 +113,9 @@ def write_sheet(
         width: longer side of a picture on the sheet in pixels; larger ones are reduced.
         title: above all; by default the direction.
 
+    Returns:
+        The names that are shown, and why others are not.
+
     Raises:
         DataError: if there are no images, or ``out`` cannot be written as asked.
     """
