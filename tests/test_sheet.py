@@ -107,6 +107,7 @@ def test_what_cannot_be_is_one_line(model, folder, tmp_path):
         ((model, folder, tmp_path / "x.pdf"), "or .html for a page"),
         ((model, model, folder, tmp_path / "x.png"), "one is given twice"),
         ((model, folder, folder / "x.png"), "would lie among the pictures"),
+        ((model, folder / "a.png", folder / "a.png"), "would lie among the pictures"),
         ((model, tmp_path / "nowhere", tmp_path / "x.png"), "no such file or folder"),
         ((folder / "a.png", folder, tmp_path / "x.png"), "a.png"),
         ((model, folder, tmp_path / "x.png", "--weights", "best"), "expected ema, raw"),

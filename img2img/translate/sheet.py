@@ -126,7 +126,7 @@ def write_sheet(
         except DataError as error:
             raise DataError(f"{error}, or .html for a page") from error
     found = images(source)
-    if lies_within(out, source):
+    if lies_within(out, source) or out.resolve() in {path.resolve() for _, path in found}:
         raise DataError(f"{out}: the sheet would lie among the pictures of {source}; choose another place")
     chosen = [found[index] for index in sorted(spread(len(found), count))]
     directions = dict.fromkeys(column.mark.direction.replace(":", " to ") for column in columns.values())
