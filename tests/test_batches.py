@@ -189,11 +189,11 @@ def test_a_full_or_read_only_disk_ends_the_batch_in_one_line_and_it_goes_on_late
 ):
     translator, real, left = img2img.load(model, "cpu"), Files.write, [2]
 
-    def full(self, path, pictures):
+    def full(self, path, pictures, **more):
         if not left[0]:
             raise OSError(number, os.strerror(number), str(path))
         left[0] -= 1
-        return real(self, path, pictures)
+        return real(self, path, pictures, **more)
 
     monkeypatch.setattr(Files, "write", full)
     with pytest.raises(OSError, match=os.strerror(number)):

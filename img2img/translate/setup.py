@@ -84,7 +84,9 @@ class Setup:
 
     def marked(self, translator: Translator) -> Files:
         """Return how files are read and written, with the mark of the translator where it is wanted."""
-        return replace(self.files, mark=Mark.of(translator.header) if self.mark else None)
+        composite = self.controls != Controls()
+        mark = Mark.of(translator.header, translator.direction(self.to), composite=composite)
+        return replace(self.files.signed_for(mark), mark=mark if self.mark else None)
 
     def how(self, translator: Translator, whole: Plan | None = None, *, afresh: bool = False) -> How:
         """Return how a batch is done with the loaded translator, for :func:`translate_folder`.

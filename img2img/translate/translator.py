@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from img2img.checkpoint import TranslatorFile, Weights, load_translator
 from img2img.configured import nearest
@@ -31,6 +31,7 @@ from img2img.image import (
 from img2img.networks.base import Generator
 from img2img.networks.layers.convolutions import as_torch_does
 from img2img.translate.controls import Controls
+from img2img.translate.draws import draw_by_place
 from img2img.translate.engines.base import Engine, EngineName, Precision
 from img2img.translate.engines.choice import engine_of, fastest
 from img2img.translate.engines.int8 import digest
@@ -67,7 +68,7 @@ class Translator:
         batch: images of one size that go through the network together; by default 1 on a CPU, where more are not
             faster, and 16 on a GPU.
         stochastic: leave dropout on, as pix2pix's authors did; ``seed`` then decides the draw.
-        seed: of the dropout, anew for every image.
+        seed: of the dropout, anew for every image; see :mod:`img2img.translate.draws`.
     """
 
     def __init__(
@@ -93,16 +94,11 @@ class Translator:
         self.stochastic, self.seed = stochastic, seed
         self._calibration: list[Tensor] = []
         if stochastic:
-            dropouts = [layer for n in self.networks.values() for layer in n.modules() if isinstance(layer, nn.Dropout)]
-            if not dropouts:
+            if not sum(draw_by_place(network, seed) for network in self.networks.values()):
                 raise ConfigError("this translator has no dropout, so --stochastic would change nothing; leave it out")
-            if engine not in {"auto", "eager"} or (batch or 1) > 1:
-                raise ConfigError(
-                    "--stochastic draws dropout anew for every image: engine eager and batch 1 alone do so"
-                )
-            self.engine, self.batch = "eager", 1
-            for layer in dropouts:
-                layer.train()
+            if engine not in {"auto", "eager"}:
+                raise ConfigError(f"--stochastic is drawn by engine eager alone, got {engine}")
+            self.engine = "eager"
 
     @property
     def directions(self) -> list[str]:
@@ -141,12 +137,7 @@ class Translator:
             # a precision beside the usual one is asked for by images of more bits
             name = self._settle_engine() if key[1] == self.precision else "eager"
             self._engines[key] = engine_of(name, network, self.device, key[1], self.memory, self._calibration)
-        with torch.random.fork_rng(
-            devices=[self.device] if self.device.type == "cuda" else [], enabled=self.stochastic
-        ):
-            if self.stochastic:
-                torch.manual_seed(self.seed)
-            return self._engines[key](source)
+        return self._engines[key](source)
 
     def settle(self, before: Mapping[str, Any] | None = None) -> None:
         """Settle what was left open and decides the last bits: the engine, and how many pixels go at once.
@@ -280,7 +271,9 @@ class Translator:
         controls: Controls | None = None,
     ) -> How:
         """Return how a batch is done with this translator, for :func:`translate_folder`."""
-        files, controls = files or Files(mark=Mark.of(self.header)), controls or Controls()
+        controls = controls or Controls()
+        mark = Mark.of(self.header, self.direction(to), composite=controls != Controls())
+        files = (files or Files(mark=mark)).signed_for(mark)
         limit = files.max_pixels or MAX_PIXELS
         return How(
             files=files,
