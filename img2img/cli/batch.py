@@ -59,8 +59,8 @@ def run(console: Console, todo: Plan, how: How, translate: Callable[..., object]
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with _bar(console, len(todo.jobs)) as advance:
-            how = replace(how, stop=lambda: bool(received), progress=advance)
+        with _bar(console, len(todo.jobs)) as (advance, within):
+            how = replace(how, stop=lambda: bool(received), progress=advance, within=within)
             report = translate_folder(translate, todo, how)  # type: ignore[arg-type]
     finally:
         for number, handler in before.items():
@@ -93,16 +93,16 @@ def _say_end(console: Console, todo: Plan, report: FolderReport) -> None:
     console.print(printable(f"{report.summary()}: {where}"), highlight=False, soft_wrap=True, markup=False)
 
 
-def _bar(console: Console, total: int):  # type: ignore[no-untyped-def]  # noqa: ANN202 (a context manager of a callable)
+def _bar(console: Console, total: int):  # type: ignore[no-untyped-def]  # noqa: ANN202 (a context manager of two callables)
     import contextlib
     from collections.abc import Iterator
 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     @contextlib.contextmanager
-    def bar() -> Iterator[Callable[[Entry], None]]:
+    def bar() -> Iterator[tuple[Callable[[Entry], None], Callable[[float], None]]]:
         if not console.is_terminal:
-            yield lambda entry: None  # noqa: ARG005
+            yield lambda entry: None, lambda part: None  # noqa: ARG005
             return
         speed = TextColumn("{task.fields[rate]}")
         columns = (BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
@@ -112,8 +112,11 @@ def _bar(console: Console, total: int):  # type: ignore[no-untyped-def]  # noqa:
             def advance(entry: Entry) -> None:
                 speed_now = progress.tasks[0].speed
                 rate = "" if entry.status == "skipped" or not speed_now else f"{speed_now:.3g} images/s"
-                progress.update(task, advance=1, rate=rate)
+                progress.update(task, completed=int(progress.tasks[0].completed) + 1, rate=rate)
 
-            yield advance
+            def within(part: float) -> None:
+                progress.update(task, completed=int(progress.tasks[0].completed) + min(part, 0.999))
+
+            yield advance, within
 
     return bar()

@@ -21,10 +21,10 @@ def translate(
     model: Annotated[Path, typer.Argument(help="Translator file or run folder.", metavar="MODEL")],
     sources: Annotated[
         list[str],
-        typer.Argument(help="Images, folders (at any depth), patterns; - for standard input.", metavar="IN..."),
+        typer.Argument(help="Images, videos, folders (at any depth), patterns; - for standard input.", metavar="IN..."),
     ],
     out: Annotated[
-        str, typer.Argument(help="Folder (or for one image, a file) to write; - for standard output.", metavar="OUT")
+        str, typer.Argument(help="Folder (or for one input, a file) to write; - for standard output.", metavar="OUT")
     ],
     to: Annotated[
         str | None, typer.Option(help="Domain to translate into, where the translator knows both ways.")
@@ -37,7 +37,8 @@ def translate(
         typer.Option(help="For outputs that are there: skip what was completed (default), newer, overwrite, error."),
     ] = None,
     file_format: Annotated[
-        str | None, typer.Option("--format", help="Write this format instead of each file's own, such as png.")
+        str | None,
+        typer.Option("--format", help="Write this instead of each image's own format (png) or video's (mp4)."),
     ] = None,
     suffix: Annotated[str, typer.Option(help="Put behind each name: _colour makes a.png into a_colour.png.")] = "",
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first image that fails.")] = False,
@@ -63,6 +64,12 @@ def translate(
     value_range: Annotated[
         tuple[float, float] | None, typer.Option(help="Lowest and highest value of float TIFF and NPY files.")
     ] = None,
+    video_crf: Annotated[
+        int, typer.Option(help="Quality of videos, 0 to 51 as H.264 counts it; lower is better and larger.")
+    ] = 18,
+    video_statistics: Annotated[
+        str, typer.Option(help="Of norms in videos: clip (of all of it, against flicker), or each frame its own.")
+    ] = "clip",
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads that read, and as many that write; by default what suits.")
     ] = None,
@@ -82,7 +89,7 @@ def translate(
     ] = False,
     seed: Annotated[int, typer.Option(help="Of --stochastic.")] = 0,
 ) -> None:
-    """Translate an image or every image of a folder: same names, same folders, same sizes.
+    """Translate an image, a video, or all of a folder: same names, same folders, same sizes.
 
     A batch that was stopped goes on with the same command. OUT gets report.jsonl (a line for each input) and
     report.html (pictures before and after).
@@ -95,6 +102,8 @@ def translate(
     img2img translate runs/colour drawings/ coloured/
 
     img2img translate horse2zebra.safetensors photos/ out/ --to zebra
+
+    img2img translate horse2zebra.safetensors clip.mp4 zebras.mp4
 
     img2img translate runs/colour 'scans/**/*.tif' more/ out/ --format png
     """
@@ -119,6 +128,7 @@ def translate(
         ("frames", frames, ("all", "first")),
         ("icc", icc, ("srgb", "keep")),
         ("statistics", statistics, ("auto", "exact", "reduced", "none")),
+        ("video-statistics", video_statistics, ("clip", "frame")),
     ):
         if value is not None and value not in known:
             raise ConfigError(f"--{name} {value}: expected {', '.join(known)}{nearest(value, known)}")
@@ -139,9 +149,11 @@ def translate(
             background=_colour(background),
             max_pixels=max_pixels,
             value_range=value_range,
+            video_crf=video_crf,
         ),
         mark=not no_mark,
         controls=Controls(strength, keep_color, mask),
+        video_statistics=video_statistics,  # type: ignore[arg-type]
     )
     if "-" in sources or out == "-":
         if setup.controls != Controls():

@@ -16,6 +16,7 @@ from img2img.image.opening import FORMATS, MAX_FRAMES, MAX_PIXELS, SUFFIXES, ope
 from img2img.image.picture import Picture, Pictures, ValueRange, to_image
 from img2img.image.provenance import Mark
 from img2img.image.reading import Frames, picture_of, read_picture, read_pictures
+from img2img.image.video import CRF, LARGEST_CRF, VIDEO_SUFFIXES, is_video
 from img2img.image.writing import (
     FRAME_SUFFIXES,
     WHITE,
@@ -28,12 +29,15 @@ from img2img.image.writing import (
 )
 
 __all__ = [
+    "CRF",
     "FORMATS",
     "FRAME_SUFFIXES",
+    "LARGEST_CRF",
     "MAX_FRAMES",
     "MAX_PIXELS",
     "SUFFIXES",
     "TEMPORARY_PREFIX",
+    "VIDEO_SUFFIXES",
     "WHITE",
     "Colour",
     "Frames",
@@ -47,6 +51,7 @@ __all__ = [
     "atomically",
     "check_writable",
     "format_of",
+    "is_video",
     "opened",
     "picture_of",
     "read_picture",

@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from img2img.errors import DataError
-from img2img.image import Picture, Pictures, Plane, resized, to_image
+from img2img.image import Picture, Pictures, Plane, to_image
 from img2img.translate.controls import Controls
 from img2img.translate.files import Files
 from img2img.translate.inputs import Job, Plan
@@ -32,6 +32,30 @@ _THUMBNAIL_PX = 256
 _LISTED = 3
 
 
+Reached = Callable[[float], None]
+"""Called with the part of a file that is done, 0 to 1; raises :class:`StoppedError` where the batch is to end."""
+
+
+class StoppedError(Exception):
+    """The batch was stopped while a file was translated; nothing of it is written."""
+
+
+class Made(NamedTuple):
+    """What became of a file that is never in memory whole.
+
+    Attributes:
+        note: what it held that its translation does not.
+        pictures: before and after, for the report.
+    """
+
+    note: str = ""
+    pictures: tuple[Picture, Picture] | None = None
+
+
+Stream = Callable[[Job, Reached], Made]
+"""Translates a file that is never in memory whole, such as a video or a large TIFF: reads and writes it by itself."""
+
+
 @dataclass(frozen=True)
 class How:
     """How a batch is done.
@@ -44,11 +68,13 @@ class How:
         files: what is read and kept of files.
         controls: what of the source is kept.
         resizes: whether outputs have other sizes than inputs.
-        by_regions: translates a TIFF that is never whole in memory, see :meth:`Files.goes_by_regions`.
+        stream: asked for every file; returns what translates it if it is never in memory whole, else None.
         settings: what decides the outputs' bytes beside that, for the journal.
         part: see :meth:`Journal.of`.
-        stop: asked before every image; once true, what has begun is finished and the rest is left.
+        stop: asked before every image; once true, what has begun is finished and the rest is left. A video that has
+            begun is not: it would take too long, and nothing of it is written.
         progress: called with each entry.
+        within: called with the part of a video that is done, 0 to 1.
     """
 
     existing: Existing | None = None
@@ -58,11 +84,18 @@ class How:
     files: Files = field(default_factory=Files)
     controls: Controls = field(default_factory=Controls)
     resizes: bool = False
-    by_regions: Callable[[Path, Path], None] | None = None
+    stream: Callable[[Job], Stream | None] = lambda _: None
     settings: Mapping[str, Any] = field(default_factory=dict)
     part: str = ""
     stop: Callable[[], bool] = lambda: False
     progress: Callable[[Entry], None] | None = None
+    within: Callable[[float], None] = lambda _: None
+
+    def reached(self, part: float) -> None:
+        """Take note of the part of a file that is done; see :data:`Reached`."""
+        if self.stop():
+            raise StoppedError
+        self.within(part)
 
 
 @dataclass(frozen=True)
@@ -181,6 +214,8 @@ def _entries(
         memory=how.memory,
         stop=lambda: how.stop() or (how.fail_fast and bool(failed)),
     ):
+        if isinstance(done.error, StoppedError):
+            continue
         reason = "" if done.error is None else _reason(done, done.error)
         if done.error is not None:
             failed.append(reason)
@@ -218,12 +253,12 @@ class _Work:
         self._before: dict[str, bytes] = {}
 
     def weigh(self, job: Job) -> int:
-        return self.files.weigh(job.source, job.name)
+        return 0 if self.how.stream(job) else self.files.weigh(job.source, job.name)
 
-    def read(self, job: Job) -> Pictures:
+    def read(self, job: Job) -> Pictures | Stream:
         self.stamps[job.name] = stamp(job.source)
-        if self.how.by_regions and self.files.goes_by_regions(job.source):
-            return Pictures(())
+        if (stream := self.how.stream(job)) is not None:
+            return stream
         pictures = self.files.read(job.source, job.name, job.target)
         if (mask := self.how.controls.mask(job.name)) is not None:
             self.masks[job.name] = mask
@@ -233,33 +268,29 @@ class _Work:
             self._before[job.name] = _thumbnail(pictures.frames[0])
         return pictures
 
-    def make(self, job: Job, pictures: Pictures) -> Pictures:
-        if not pictures.frames:
+    def make(self, job: Job, found: Pictures | Stream) -> Pictures | Made:
+        if not isinstance(found, Pictures):
             self._begin(job)
-            assert self.how.by_regions is not None
-            self.how.by_regions(job.source, job.target)
-            self.notes[job.name] = "read and written by regions: no EXIF, no XMP"
+            return found(job, self.how.reached)
         mask = self.masks.pop(job.name, None)
-        return pictures.each(lambda picture: self._translated(picture, mask))
+        return found.each(lambda picture: self.how.controls.over(picture, self.translate(picture), mask))
 
-    def _translated(self, picture: Picture, mask: Plane | None) -> Picture:
-        made = self.translate(picture)
-        if self.how.controls == Controls():
-            return made
-        source = resized(picture.pixels, *made.pixels.shape[:2])
-        return replace(made, pixels=self.how.controls.apply(source, made.pixels, mask))
-
-    def write(self, job: Job, pictures: Pictures) -> None:
-        left_out: tuple[str, ...] = ()
-        if pictures.frames:
+    def write(self, job: Job, made: Pictures | Made) -> None:
+        if isinstance(made, Pictures):
             self._begin(job)
-            left_out = self.files.write(job.target, pictures)
+            left_out = self.files.write(job.target, made)
+            note = "; ".join(dict.fromkeys(filter(None, (made.reduced, *left_out))))
+            if job.name in self._before:
+                self.pictures[job.name] = self._before.pop(job.name), _thumbnail(made.frames[0])
+        else:
+            note = made.note
+            if made.pictures and job.name in self.shown:
+                before, after = made.pictures
+                self.pictures[job.name] = _thumbnail(before), _thumbnail(after)
         if self.journal:
             self.journal.done(job, self.stamps.pop(job.name))
-        if note := "; ".join(dict.fromkeys(filter(None, (pictures.reduced, *left_out)))):
+        if note:
             self.notes[job.name] = note
-        if job.name in self._before:
-            self.pictures[job.name] = self._before.pop(job.name), _thumbnail(pictures.frames[0])
 
     def _begin(self, job: Job) -> None:
         job.target.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from img2img.translate.controls import Controls
 from img2img.translate.eager import Memory
 from img2img.translate.files import Files
 from img2img.translate.folder import How
+from img2img.translate.streams import VideoStatistics
 from img2img.translate.tiles import Say
 from img2img.translate.translator import Translator, load
 
@@ -34,6 +35,7 @@ class Setup:
         files: what is read and kept of files.
         mark: whether outputs say that they are generated, and by what.
         controls: what of the source is kept.
+        video_statistics: of norms in videos.
     """
 
     model: Path
@@ -48,6 +50,7 @@ class Setup:
     files: Files = field(default_factory=Files)
     mark: bool = True
     controls: Controls = field(default_factory=Controls)
+    video_statistics: VideoStatistics = "clip"
 
     def load(self, say: Say = lambda _: None) -> Translator:
         """Load the translator.
@@ -74,7 +77,7 @@ class Setup:
 
     def how(self, translator: Translator) -> How:
         """Return how a batch is done with the loaded translator, for :func:`translate_folder`."""
-        return translator.how(self.to, self.size, self.marked(translator), self.controls)
+        return translator.how(self.to, self.size, self.marked(translator), self.controls, self.video_statistics)
 
     def translating(self, translator: Translator) -> Callable[[Picture], Picture]:
         """Return what turns one picture into another, for :func:`translate_folder`."""

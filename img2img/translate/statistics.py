@@ -85,15 +85,27 @@ def translate_with(network: Generator, image: Tensor, moments: Sequence[Moments]
         image: float32 [1, C, H, W], sides that fit the network.
         moments: one for each call of a norm.
     """
-    if moments is None:
+    with normalising_by(network, moments):
         return network.translate(image)
+
+
+@contextlib.contextmanager
+def normalising_by(network: Generator, moments: Sequence[Moments] | None) -> Iterator[None]:
+    """Let a network's norms take these statistics in one pass, see :func:`translate_with`."""
+    if moments is None:
+        yield
+        return
     following = iter(moments)
     with _answering(network, lambda _: next(following)):
-        return network.translate(image)
+        yield
 
 
 def measure_at_once(network: Generator, image: Tensor) -> list[Moments]:
-    """Return the statistics of all norms in one pass over an image whose sides fit the network."""
+    """Return the statistics of all norms in one pass over an image whose sides fit the network.
+
+    Of a batch they are those of all its images together: each norm normalises all of them by what they have in common
+    before the next one measures, as batch norm does in training.
+    """
     found: list[Moments] = []
 
     def answer(features: Tensor) -> Moments:

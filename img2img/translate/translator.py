@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -40,6 +41,8 @@ from img2img.translate.files import Files
 from img2img.translate.folder import Existing, How, translate_folder
 from img2img.translate.inputs import plan
 from img2img.translate.report import FolderReport
+from img2img.translate.statistics import Moments
+from img2img.translate.streams import Streams, VideoStatistics
 from img2img.translate.tiff import translate_tiff
 
 Picturelike = Image.Image | NDArray[np.uint8] | Tensor
@@ -106,37 +109,70 @@ class Translator:
             raise ConfigError(f"this translator cannot translate to {to!r}{nearest(to, targets)}")
         return targets[to]
 
-    def tensor(self, source: Tensor, to: str | None = None, precision: Precision | None = None) -> Tensor:
+    def tensor(
+        self,
+        source: Tensor,
+        to: str | None = None,
+        precision: Precision | None = None,
+        moments: Sequence[Moments] | None = None,
+    ) -> Tensor:
         """Translate a batch.
 
         Args:
             source: float32 [B, C, H, W] in [-1, 1], any size.
             to: target domain.
             precision: the translator's own by default.
+            moments: statistics for the norms, see :meth:`measure`; by default those of each image.
 
         Returns:
             float32 [B, C', H, W] in [-1, 1], on the CPU, not rounded.
         """
-        key = self.direction(to), precision or self.precision
-        network = self.networks[key[0]]
+        network = self.networks[self.direction(to)]
         if source.shape[1] != network.in_channels:
             raise DataError(f"expected {network.in_channels} channels, got {source.shape[1]}")
+        with self._drawing():
+            return self._engine(to, precision)(source, moments)
+
+    def measure(self, frames: Sequence[NDArray[np.uint8]], to: str | None = None) -> list[Moments] | None:
+        """Return statistics of the norms that frames of one clip share; see :func:`measure_clip`.
+
+        Args:
+            frames: uint8 [H, W, C], spread over the clip.
+            to: target domain.
+        """
+        with self._drawing():
+            return self._engine(to).measure(frames)
+
+    def _engine(self, to: str | None, precision: Precision | None = None) -> Eager:
+        key = self.direction(to), precision or self.precision
         if key not in self._engines:
-            self._engines[key] = Eager(network, self.device, key[1], self.memory)
+            self._engines[key] = Eager(self.networks[key[0]], self.device, key[1], self.memory)
+        return self._engines[key]
+
+    @contextlib.contextmanager
+    def _drawing(self) -> Iterator[None]:
+        """Let dropout draw the same for every image."""
         with torch.random.fork_rng(
             devices=[self.device] if self.device.type == "cuda" else [], enabled=self.stochastic
         ):
             if self.stochastic:
                 torch.manual_seed(self.seed)
-            return self._engines[key](source)
+            yield
 
-    def picture(self, picture: Picture, to: str | None = None, size: int | None = None) -> Picture:
+    def picture(
+        self,
+        picture: Picture,
+        to: str | None = None,
+        size: int | None = None,
+        moments: Sequence[Moments] | None = None,
+    ) -> Picture:
         """Translate a decoded file; its bit depth, alpha, profile, EXIF and XMP travel along.
 
         Args:
             picture: as read from a file, with 8 or 16 bits or floats; the result has the same.
             to: target domain.
             size: shorter side in pixels to resize the source to first; by default its own size is kept.
+            moments: statistics for the norms, see :meth:`measure`; by default the picture's own.
         """
         network = self.networks[self.direction(to)]
         pixels = with_channels(picture.pixels, network.in_channels)
@@ -148,7 +184,7 @@ class Translator:
             alpha = None if alpha is None else resized_plane(alpha, height, width)
         # bf16 has 8 significant bits: more than 8 bits of output would be noise
         precision: Precision | None = None if pixels.dtype == np.uint8 else "fp32"
-        translated = to_pixels(self.tensor(to_tensor(pixels)[None], to, precision)[0], pixels.dtype)
+        translated = to_pixels(self.tensor(to_tensor(pixels)[None], to, precision, moments)[0], pixels.dtype)
         return replace(picture, pixels=translated, alpha=alpha)
 
     @overload
@@ -223,23 +259,14 @@ class Translator:
         size: int | None = None,
         files: Files | None = None,
         controls: Controls | None = None,
+        video_statistics: VideoStatistics = "clip",
     ) -> How:
         """Return how a batch is done with this translator, for :func:`translate_folder`."""
         files, controls = files or Files(mark=Mark.of(self.header)), controls or Controls()
-        limit = files.max_pixels or MAX_PIXELS
 
-        def by_regions(source: Path, target: Path) -> None:
-            self.large_tiff(source, target, to, limit)
-
-        return How(
-            files=files,
-            controls=controls,
-            resizes=size is not None,
-            by_regions=None
-            if size or controls != Controls()
-            else lambda source, target: self.large_tiff(source, target, to, limit),
-            settings=self.settings(to, size),
-        )
+        streams = Streams(self, to, size, files, controls, video_statistics)
+        settings = {**self.settings(to, size), **streams.settings()}
+        return How(files=files, controls=controls, resizes=size is not None, stream=streams, settings=settings)
 
     def __str__(self) -> str:
         return f"{self.device.type} in {self.precision}"
@@ -268,8 +295,9 @@ class Translator:
         existing: Existing | None = None,
         files: Files | None = None,
         controls: Controls | None = None,
+        video_statistics: VideoStatistics = "clip",
     ) -> FolderReport:
-        """Translate files or every image below folders; see :func:`img2img.translate.folder.translate_folder`.
+        """Translate files, or every image and video below folders; see :func:`img2img.translate.folder.translate_folder`.
 
         Args:
             source: an image, a folder or a pattern, or several of them.
@@ -279,9 +307,10 @@ class Translator:
             existing: what to do about files that are there, see :data:`img2img.translate.folder.Existing`.
             files: what is read and kept of files; by default all of it, and the outputs are marked as generated.
             controls: what of the source is kept; by default nothing.
+            video_statistics: of norms in videos, see :data:`VideoStatistics`.
         """
         sources = [source] if isinstance(source, str | Path) else list(source)
-        how = replace(self.how(to, size, files, controls), existing=existing)
+        how = replace(self.how(to, size, files, controls, video_statistics), existing=existing)
         todo = plan(sources, out, kinds=suffixes(how.files.value_range))
         return translate_folder(lambda picture: self.picture(picture, to, size), todo, how)
 

@@ -1,0 +1,112 @@
+"""Statistics of norms for a whole clip, so that its frames are normalised alike.
+
+A norm that takes statistics of each frame makes the whole picture brighter, duller or another colour when something
+moves through a corner of it: the translation flickers. Here the statistics are measured once, over frames spread evenly
+over the clip, and then given to every frame.
+
+They are those of the sampled frames as one batch, norm by norm: the frames pass the first norm with the mean and the
+variance that they have in common, and what then reaches the second is measured together again. To pool statistics that
+each frame measured alone would not be that: behind a norm that used a frame's own statistics other features arrive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from img2img.errors import DataError
+from img2img.networks.base import Generator
+from img2img.translate.fitting import is_out_of_memory, release_memory
+from img2img.translate.regions import Source
+from img2img.translate.statistics import (
+    Moments,
+    Window,
+    device_of,
+    has_shared_statistics,
+    measure_at_once,
+    measure_next,
+)
+from img2img.translate.tiles import REDUCED_PX, Say, StatisticsName, pixels_at_once
+
+_FEWEST = 4
+"""Frames that stand for a clip, whole, where not all samples fit into memory at once; below that they are reduced."""
+
+
+@torch.inference_mode()
+def measure_clip(
+    network: Generator,
+    frames: Sequence[NDArray[np.uint8]],
+    statistics: StatisticsName = "auto",
+    say: Say = lambda _: None,
+) -> list[Moments] | None:
+    """Measure the statistics of all norms over frames, as if they were one batch.
+
+    Args:
+        network: in ``eval()``; runs where its weights are.
+        frames: spread over the clip, all of one size, uint8 [H, W, C].
+        statistics: ``exact``: all of them as they are, norm by norm if memory asks for it; ``reduced``: reduced until
+            they have 4 megapixels together; ``auto``: as many as fit into memory at once, reduced if those are fewer
+            than 4; ``none``: none.
+        say: called where memory decides.
+
+    Returns:
+        One for each call of a norm, or None where the network has none to be given, or none are wanted.
+
+    Raises:
+        DataError: if not even a few pixels fit into memory.
+    """
+    if statistics == "none" or not has_shared_statistics(network):
+        return None
+    images = [Source(frame, network.in_channels) for frame in frames]
+    fitting = pixels_at_once(network)
+    while True:
+        try:
+            return _measured(network, images, fitting, statistics, say)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        release_memory()  # here, where no traceback holds on to tensors any more
+        fitting = min(fitting, len(images) * images[0].height * images[0].width) // 2
+        if fitting < len(images) * network.smallest_side**2:
+            raise DataError("out of memory while the frames are measured; close other programs, or take a smaller size")
+
+
+def _measured(
+    network: Generator, images: Sequence[Source], fitting: int, statistics: StatisticsName, say: Say
+) -> list[Moments]:
+    fit_at_once = fitting // (images[0].height * images[0].width)
+    if statistics != "reduced" and fit_at_once >= len(images):
+        return measure_at_once(network, _batch(network, images))
+    if statistics == "exact":
+        return _norm_by_norm(network, images)
+    if statistics == "auto" and fit_at_once >= _FEWEST:
+        say(f"statistics of norms from {fit_at_once} frames of the clip: more do not fit into memory at once")
+        edges = [round(i * len(images) / fit_at_once) for i in range(fit_at_once + 1)]
+        return measure_at_once(network, _batch(network, [images[(a + b) // 2] for a, b in pairwise(edges)]))
+    most = min(fitting, REDUCED_PX) // len(images)
+    reduced = [Source(image.reduced(most), image.channels) for image in images]
+    if statistics == "auto":
+        say(
+            f"statistics of norms from frames reduced to {reduced[0].width}x{reduced[0].height} px: they fit into memory"
+        )
+    return measure_at_once(network, _batch(network, reduced))
+
+
+def _norm_by_norm(network: Generator, images: Sequence[Source]) -> list[Moments]:
+    moments: list[Moments] = []
+    fitted = network.fit(images[0].height), network.fit(images[0].width)
+    whole = (0, fitted[0]), (0, fitted[1])
+    while measure_next(network, (Window(_batch(network, [image]), *whole) for image in images), moments):
+        pass
+    return moments
+
+
+def _batch(network: Generator, images: Sequence[Source]) -> Tensor:
+    fitted = network.fit(images[0].height), network.fit(images[0].width)
+    windows = [image.window((0, fitted[0]), (0, fitted[1]), fitted) for image in images]
+    return torch.cat(windows).to(device_of(network))

@@ -1,0 +1,92 @@
+"""A video into another: the same times, sound and subtitles, every frame normalised by the statistics of the clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from av.packet import Packet
+from numpy.typing import NDArray
+
+from img2img.errors import DataError
+from img2img.image import Picture, resized, with_channels
+from img2img.image.clip_reading import opened_clip
+from img2img.image.clip_writing import Form, form_of, written_clip
+from img2img.translate.controls import Controls
+from img2img.translate.files import Files
+from img2img.translate.folder import Made, Reached
+from img2img.translate.inputs import Job
+from img2img.translate.statistics import Moments
+
+Measure = Callable[[Sequence[NDArray[np.uint8]]], list[Moments] | None]
+Translate = Callable[[Picture, list[Moments] | None], Picture]
+
+
+def translate_video(
+    job: Job,
+    reached: Reached,
+    *,
+    translate: Translate,
+    measure: Measure | None,
+    size: int | None,
+    files: Files,
+    controls: Controls,
+) -> Made:
+    """Translate a video: one pass that decodes it and finds damage, one that translates frame by frame.
+
+    In memory are at most 15 frames as they are stored, and those inside the decoder and the encoder, however long the
+    video is.
+
+    Args:
+        job: from what to what.
+        reached: told how far it is.
+        translate: one picture to another, by these statistics.
+        measure: statistics of the norms for frames of the clip; None if each frame is to take its own.
+        size: shorter side in pixels to resize frames to; both sides are then even.
+        files: what is kept of files, and the quality.
+        controls: what of the source is kept.
+
+    Returns:
+        What the video does not hold, and the first frame before and after.
+
+    Raises:
+        DataError: if it is damaged, the container cannot hold the translation, or a mask is asked for.
+    """
+    if controls.masks is not None:
+        raise DataError(f"{job.name}: a video has no masks: --mask is for images; translate the video without it")
+    with opened_clip(job.source, job.name, files.max_pixels) as clip:
+        survey = clip.survey(lambda: reached(0))
+    first = _sized(survey.samples[0].pixels(), size)
+    height, width = first.shape[:2]
+    moments = None if measure is None else measure([_sized(frame.pixels(), size) for frame in survey.samples])
+    shown: tuple[Picture, Picture] | None = None
+    with opened_clip(job.source, job.name, files.max_pixels) as clip:
+        look, aspect = form_of(survey.samples[0], clip, (width, height))
+        form = Form(width, height, look, aspect, files.video_crf, files.mark, files.metadata)
+        notes = [survey.samples[0].reduced()]
+        del survey.samples[:]
+        with written_clip(job.target, clip, form) as writer:
+            done = 0
+            for item in clip.items():
+                if isinstance(item, Packet):
+                    writer.packet(item)
+                    continue
+                before = _picture(_sized(item.pixels(), size))
+                after = controls.over(before, translate(before, moments))
+                writer.frame(with_channels(after.pixels, 3).astype(np.uint8), item.pts, item.duration)
+                shown = shown or (before, after)
+                done += 1
+                reached(done / survey.num_frames)
+    return Made("; ".join(filter(None, (*notes, *dict.fromkeys(writer.notes)))), shown)
+
+
+def _picture(pixels: NDArray[np.uint8]) -> Picture:
+    return Picture(pixels, None, "", None, None, "")
+
+
+def _sized(pixels: NDArray[np.uint8], size: int | None) -> NDArray[np.uint8]:
+    if size is None:
+        return pixels
+    scale = size / min(pixels.shape[:2])
+    height, width = (max(round(side * scale / 2) * 2, 2) for side in pixels.shape[:2])
+    return resized(pixels, height, width).astype(np.uint8)
