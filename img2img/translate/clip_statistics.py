@@ -91,9 +91,7 @@ def _measured(
     most = min(fitting, REDUCED_PX) // len(images)
     reduced = [Source(image.reduced(most), image.channels) for image in images]
     if statistics == "auto":
-        say(
-            f"statistics of norms from frames reduced to {reduced[0].width}x{reduced[0].height} px: they fit into memory"
-        )
+        say(f"statistics of norms from frames reduced to {reduced[0].width}x{reduced[0].height} px, as memory allows")
     return measure_at_once(network, _batch(network, reduced))
 
 

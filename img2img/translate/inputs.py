@@ -162,7 +162,7 @@ class _Found(NamedTuple):
 
 
 def _found(paths: Sequence[Path], kinds: frozenset[str]) -> tuple[list[_Found], int]:
-    """Return images and videos with their names below the folder they were found in, and how many files are neither."""
+    """Return images and videos with their names below the folder they were in, and how many files are neither."""
     images: dict[Path, _Found] = {}
     others = 0
     for path in paths:
