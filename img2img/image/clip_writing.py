@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from img2img.errors import DataError
 from img2img.image.atomic import replacing
-from img2img.image.clip_reading import EXACT, Clip, Frame
+from img2img.image.clip_reading import EXACT, Clip
 from img2img.image.provenance import Mark, packet
 from img2img.image.video import CRF, FULL, LARGEST_CRF, LIMITED, Look
 
@@ -226,17 +226,3 @@ def _options(encoder: str, crf: int, container: str) -> dict[str, str]:
 
 def _tell(copy: Stream, source: Stream) -> None:
     copy.metadata.update({key: text for key, text in source.metadata.items() if key.lower() in _TOLD_OF_STREAMS})
-
-
-def form_of(frame: Frame, clip: Clip, size: tuple[int, int]) -> tuple[Look, Fraction | None]:
-    """Return what the colours and pixels of a translation say they are.
-
-    Args:
-        frame: any of the source.
-        clip: the source.
-        size: (width, height) of the translation.
-    """
-    aspect = clip.video.sample_aspect_ratio
-    if aspect is not None and frame.is_on_its_side():
-        aspect = 1 / aspect
-    return frame.look().written(*size), aspect

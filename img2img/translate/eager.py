@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from img2img.networks.base import Generator
 from img2img.networks.layers.convolutions import to_channels_last
 from img2img.networks.layers.resample import ResizeConv
-from img2img.translate.clip_statistics import measure_clip
-from img2img.translate.statistics import Moments
 from img2img.translate.tiles import Say, StatisticsName, translate_within
 
 Precision = Literal["fp32", "bf16"]
@@ -69,32 +64,22 @@ class Eager:
         if self.channels_last:
             to_channels_last(self.network)
 
-    def __call__(self, source: Tensor, moments: Sequence[Moments] | None = None) -> Tensor:
-        """Translate float32 [B, C, H, W] in [-1, 1] to float32 [B, C', H, W] on the CPU, not rounded.
-
-        Args:
-            source: the batch.
-            moments: statistics for the norms, see :meth:`measure`; by default those of each image.
-        """
+    def __call__(self, source: Tensor) -> Tensor:
+        """Translate float32 [B, C, H, W] in [-1, 1] to float32 [B, C', H, W] on the CPU, not rounded."""
         if self.channels_last:
             source = source.contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode(), self.autocast():
             return translate_within(
                 self.network,
                 source,
                 tile_px=self.memory.tile_px,
                 overlap_px=self.memory.overlap_px,
                 statistics=self.memory.statistics,
-                moments=moments,
                 say=self.memory.say,
             )
 
-    def measure(self, frames: Sequence[NDArray[np.uint8]]) -> list[Moments] | None:
-        """Return statistics of the norms for all frames of a clip; see :func:`measure_clip`."""
-        with self._autocast():
-            return measure_clip(self.network, frames, self.memory.statistics, self.memory.say)
-
-    def _autocast(self) -> AbstractContextManager[object]:
+    def autocast(self) -> AbstractContextManager[object]:
+        """Return what the network runs within."""
         return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
 
 

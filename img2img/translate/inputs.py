@@ -181,7 +181,7 @@ def _found(paths: Sequence[Path], kinds: frozenset[str]) -> tuple[list[_Found], 
 
 
 def _missing_ending(file: Path, kinds: frozenset[str]) -> str | None:
-    """Return what a name lacks to be one of these: nothing, the ending that its first bytes ask for, or None if none."""
+    """Return what a name lacks: nothing, the ending that its first bytes ask for, or None if it is none of these."""
     return "" if file.suffix.lower() in kinds else _sniffed(file)
 
 

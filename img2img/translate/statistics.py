@@ -12,6 +12,7 @@ of all tiles waiting at a norm, would need as much memory as the whole image, wh
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -85,19 +86,11 @@ def translate_with(network: Generator, image: Tensor, moments: Sequence[Moments]
         image: float32 [1, C, H, W], sides that fit the network.
         moments: one for each call of a norm.
     """
-    with normalising_by(network, moments):
-        return network.translate(image)
-
-
-@contextlib.contextmanager
-def normalising_by(network: Generator, moments: Sequence[Moments] | None) -> Iterator[None]:
-    """Let a network's norms take these statistics in one pass, see :func:`translate_with`."""
     if moments is None:
-        yield
-        return
+        return network.translate(image)
     following = iter(moments)
     with _answering(network, lambda _: next(following)):
-        yield
+        return network.translate(image)
 
 
 def measure_at_once(network: Generator, image: Tensor) -> list[Moments]:
@@ -144,6 +137,35 @@ def measure_next(network: Generator, windows: Iterable[Window], moments: list[Mo
     assert device is not None
     moments.append(pool.moments(device))
     return True
+
+
+@contextlib.contextmanager
+def fixed(network: Generator, moments: Sequence[Moments]) -> Iterator[None]:
+    """Let a network's norms take these statistics whatever they are shown, in any number of passes.
+
+    Args:
+        network: its norms are lent for as long; each is called once in a pass.
+        moments: one for each norm, in the order in which they are called.
+    """
+    called: list[Norm2d] = []
+    norms = _norms(network)
+    with contextlib.ExitStack() as hooks:
+        for norm in norms:
+            hooks.callback(norm.register_forward_pre_hook(lambda each, _: called.append(each)).remove)
+        smallest = network.fit(1)
+        network.translate(torch.zeros(1, network.in_channels, smallest, smallest, device=device_of(network)))
+    assert len(set(called)) == len(called)
+    try:
+        for norm, its_own in zip(called, moments, strict=True):
+            norm.given = functools.partial(_always, its_own)
+        yield
+    finally:
+        for norm in norms:
+            norm.given = None
+
+
+def _always(moments: Moments, _: Tensor) -> Moments:
+    return moments
 
 
 def reach_px(network: Generator, limit_px: int) -> int | None:
@@ -204,14 +226,14 @@ def _arriving(network: Generator, image: Tensor, moments: Sequence[Moments]) -> 
 
 @contextlib.contextmanager
 def _answering(network: nn.Module, answer: Callable[[Tensor], Moments]) -> Iterator[None]:
-    norms = _norms(network)
-    for norm in norms:
+    before = [(norm, norm.given) for norm in _norms(network)]
+    for norm, _ in before:
         norm.given = answer
     try:
         yield
     finally:
-        for norm in norms:
-            norm.given = None
+        for norm, given in before:
+            norm.given = given
 
 
 def _norms(network: nn.Module) -> list[Norm2d]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from img2img.errors import DataError
-from img2img.image import MAX_PIXELS, Picture, is_video
+from img2img.image import MAX_PIXELS, Picture, Pixels, is_video
 from img2img.translate.controls import Controls
 from img2img.translate.files import Files
 from img2img.translate.folder import Made, Reached, Stream
 from img2img.translate.inputs import Job
-from img2img.translate.statistics import Moments
 
 if TYPE_CHECKING:
     from img2img.translate.translator import Translator
@@ -63,16 +64,11 @@ class Streams:
         except ModuleNotFoundError as error:
             raise DataError(f"{job.name}: a video needs PyAV: pip install 'img2img-toolkit[video]'") from error
 
-        def translate(picture: Picture, moments: list[Moments] | None) -> Picture:
-            return self.translator.picture(picture, self.to, moments=moments)
-
-        shared = self.video_statistics == "clip"
         return translate_video(
-            job,
-            reached,
-            translate=translate,
-            measure=(lambda frames: self.translator.measure(frames, self.to)) if shared else None,
-            size=self.size,
-            files=self.files,
-            controls=self.controls,
+            job, reached, steadily=self._steadily, size=self.size, files=self.files, controls=self.controls
         )
+
+    def _steadily(self, frames: Sequence[Pixels]) -> AbstractContextManager[Callable[[Picture], Picture]]:
+        if self.video_statistics == "frame":
+            return nullcontext(lambda picture: self.translator.picture(picture, self.to))
+        return self.translator.steadily(frames, self.to)

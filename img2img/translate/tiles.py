@@ -7,7 +7,7 @@ a tile sees padding where the whole sees the image go on: tiles overlap, and tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,7 +27,6 @@ from img2img.translate.statistics import (
     has_shared_statistics,
     measure_at_once,
     measure_next,
-    normalising_by,
     reach_px,
     translate_with,
 )
@@ -47,7 +46,7 @@ Say = Callable[[str], None]
 
 _LARGEST_OVERLAP_PX = 256
 _LARGEST_TILE_PX = 2048
-REDUCED_PX = 1 << 22
+_REDUCED_PX = 1 << 22
 _SMALL_PX = 512 * 512
 """Images of so few pixels are tried without asking how much memory there is."""
 
@@ -75,7 +74,6 @@ def translate_within(
     tile_px: int | Literal["auto"] | None = "auto",
     overlap_px: int | None = None,
     statistics: StatisticsName = "auto",
-    moments: Sequence[Moments] | None = None,
     say: Say = lambda _: None,
 ) -> Tensor:
     """Translate a batch within the memory there is: whole where that fits, else fewer images at once, else tiles.
@@ -86,7 +84,6 @@ def translate_within(
         tile_px: side of tiles; ``auto`` tiles only what does not fit, None never tiles.
         overlap_px: see :func:`translate_bands`.
         statistics: see :data:`StatisticsName`.
-        moments: statistics for the norms instead of those of each image, such as those of a whole clip.
         say: called when memory runs out, and how it goes on.
 
     Returns:
@@ -101,8 +98,8 @@ def translate_within(
     if isinstance(tile_px, int):
         at_once = 0
     elif tile_px == "auto" and batch * image_px > _SMALL_PX:
-        at_once = min(pixels_at_once(network) // image_px, batch)
-    options = {"overlap_px": overlap_px, "statistics": statistics, "moments": moments, "say": say}
+        at_once = min(_fitting_px(network) // image_px, batch)
+    options = {"overlap_px": overlap_px, "statistics": statistics, "say": say}
     done: list[Tensor] = []
     while len(done) < batch:
         if at_once == 0:
@@ -110,9 +107,7 @@ def translate_within(
             done.append(translate_tiled(network, one, tile_px=tile_px or "auto", **options))  # type: ignore[arg-type]
             continue
         try:
-            some = source[len(done) : len(done) + at_once].to(device_of(network))
-            with normalising_by(network, moments):
-                translated: Tensor = network(some)
+            translated: Tensor = network(source[len(done) : len(done) + at_once].to(device_of(network)))
             done += translated.float().cpu().chunk(len(translated))
         except (MemoryError, RuntimeError) as error:
             if tile_px is None or not is_out_of_memory(error):
@@ -132,7 +127,6 @@ def translate_tiled(
     tile_px: int | Literal["auto"] = "auto",
     overlap_px: int | None = None,
     statistics: StatisticsName = "auto",
-    moments: Sequence[Moments] | None = None,
     say: Say = lambda _: None,
 ) -> Tensor:
     """Translate one image in tiles; arguments as for :func:`translate_bands`.
@@ -144,7 +138,7 @@ def translate_tiled(
     out = torch.empty(1, network.out_channels, image.height, image.width)
     top = 0
     for band in translate_bands(
-        network, source, tile_px=tile_px, overlap_px=overlap_px, statistics=statistics, moments=moments, say=say
+        network, source, tile_px=tile_px, overlap_px=overlap_px, statistics=statistics, say=say
     ):
         out[0, :, top : top + band.shape[1]] = band
         top += band.shape[1]
@@ -159,7 +153,6 @@ def translate_bands(
     tile_px: int | Literal["auto"] = "auto",
     overlap_px: int | None = None,
     statistics: StatisticsName = "auto",
-    moments: Sequence[Moments] | None = None,
     say: Say = lambda _: None,
 ) -> Iterator[Tensor]:
     """Translate one image in tiles, from top to bottom, so that neither it nor the result need be in memory whole.
@@ -176,7 +169,6 @@ def translate_bands(
         overlap_px: how far a tile reaches beyond its own part, rounded up to the size multiple. None: as far as the
             result needs it, at most 256 px and a quarter of the tile.
         statistics: see :data:`StatisticsName`.
-        moments: statistics that are known already; ``statistics`` then has no say.
         say: called with what the user should know.
 
     Yields:
@@ -190,7 +182,7 @@ def translate_bands(
     if network.training and couples_images(network):
         raise ValueError("expected a network in eval(): in training its norms depend on every tile they see")
     image = Source(source, network.in_channels)
-    work = _Work(network, image, statistics, plan(network, tile_px, overlap_px, say), moments)
+    work = _Work(network, image, statistics, plan(network, tile_px, overlap_px, say))
     if work.reduced and statistics == "auto":
         say(
             f"{image.width}x{image.height} px do not fit into memory at once: tiles of {work.tile} px, statistics of "
@@ -255,26 +247,18 @@ class _Work:
         image: that is translated.
         statistics: see :data:`StatisticsName`.
         tiling: to begin with.
-        moments: see :func:`translate_bands`.
     """
 
-    def __init__(
-        self,
-        network: Generator,
-        image: Source,
-        statistics: StatisticsName,
-        tiling: Tiling,
-        moments: Sequence[Moments] | None,
-    ) -> None:
+    def __init__(self, network: Generator, image: Source, statistics: StatisticsName, tiling: Tiling) -> None:
         self.network, self.image, self.overlap, self.smallest = network, image, tiling.overlap_px, tiling.smallest_px
         self.fitted = network.fit(image.height), network.fit(image.width)
         self.tile = min(tiling.tile_px, max(*self.fitted, tiling.smallest_px))
         self.device = device_of(network)
-        self.moments = list(moments or [])
-        self.known = statistics == "none" or not has_shared_statistics(network) or moments is not None
-        px, fitting = image.height * image.width, 0 if self.known else pixels_at_once(network)
+        self.moments: list[Moments] = []
+        self.known = statistics == "none" or not has_shared_statistics(network)
+        px, fitting = image.height * image.width, 0 if self.known else _fitting_px(network)
         self.reduced = not self.known and (statistics == "reduced" or (statistics == "auto" and px > fitting))
-        most = min(max(fitting, self.tile**2), REDUCED_PX)
+        most = min(max(fitting, self.tile**2), _REDUCED_PX)
         self.shown = Source(image.reduced(most), image.channels) if self.reduced else image
         self.at_once = self.shown.height * self.shown.width <= fitting
 
@@ -359,8 +343,7 @@ class _Work:
                 yield Window(seen, *core)
 
 
-def pixels_at_once(network: Generator) -> int:
-    """Return how many pixels fit into the memory that is free."""
+def _fitting_px(network: Generator) -> int:
     return fitting_px(network, free_bytes_of(device_of(network)))
 
 

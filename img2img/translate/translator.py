@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -41,7 +41,7 @@ from img2img.translate.files import Files
 from img2img.translate.folder import Existing, How, translate_folder
 from img2img.translate.inputs import plan
 from img2img.translate.report import FolderReport
-from img2img.translate.statistics import Moments
+from img2img.translate.steady import steadied
 from img2img.translate.streams import Streams, VideoStatistics
 from img2img.translate.tiff import translate_tiff
 
@@ -109,45 +109,48 @@ class Translator:
             raise ConfigError(f"this translator cannot translate to {to!r}{nearest(to, targets)}")
         return targets[to]
 
-    def tensor(
-        self,
-        source: Tensor,
-        to: str | None = None,
-        precision: Precision | None = None,
-        moments: Sequence[Moments] | None = None,
-    ) -> Tensor:
+    def tensor(self, source: Tensor, to: str | None = None, precision: Precision | None = None) -> Tensor:
         """Translate a batch.
 
         Args:
             source: float32 [B, C, H, W] in [-1, 1], any size.
             to: target domain.
             precision: the translator's own by default.
-            moments: statistics for the norms, see :meth:`measure`; by default those of each image.
 
         Returns:
             float32 [B, C', H, W] in [-1, 1], on the CPU, not rounded.
         """
-        network = self.networks[self.direction(to)]
+        key = self.direction(to), precision or self.precision
+        network = self.networks[key[0]]
         if source.shape[1] != network.in_channels:
             raise DataError(f"expected {network.in_channels} channels, got {source.shape[1]}")
+        if key not in self._engines:
+            self._engines[key] = Eager(network, self.device, key[1], self.memory)
         with self._drawing():
-            return self._engine(to, precision)(source, moments)
+            return self._engines[key](source)
 
-    def measure(self, frames: Sequence[NDArray[np.uint8]], to: str | None = None) -> list[Moments] | None:
-        """Return statistics of the norms that frames of one clip share; see :func:`measure_clip`.
+    @contextlib.contextmanager
+    def steadily(self, frames: Sequence[Pixels], to: str | None = None) -> Iterator[Callable[[Picture], Picture]]:
+        """Translate frames of one clip by statistics that they share, so that it does not flicker.
+
+        With the plain engine, whichever translates pictures: it alone can give norms their statistics.
 
         Args:
-            frames: uint8 [H, W, C], spread over the clip.
+            frames: some of the clip, spread over it, uint8 [H, W, C].
             to: target domain.
-        """
-        with self._drawing():
-            return self._engine(to).measure(frames)
 
-    def _engine(self, to: str | None, precision: Precision | None = None) -> Eager:
-        key = self.direction(to), precision or self.precision
-        if key not in self._engines:
-            self._engines[key] = Eager(self.networks[key[0]], self.device, key[1], self.memory)
-        return self._engines[key]
+        Yields:
+            One picture to another; see :mod:`img2img.translate.steady`.
+        """
+        network = self.networks[self.direction(to)]
+
+        def translate(picture: Picture) -> Picture:
+            source = to_tensor(with_channels(picture.pixels, network.in_channels))[None]
+            with self._drawing():
+                return replace(picture, pixels=to_pixels(engine(source)[0]))
+
+        with steadied(network, self.device, self.precision, self.memory, frames) as engine:
+            yield translate
 
     @contextlib.contextmanager
     def _drawing(self) -> Iterator[None]:
@@ -159,20 +162,13 @@ class Translator:
                 torch.manual_seed(self.seed)
             yield
 
-    def picture(
-        self,
-        picture: Picture,
-        to: str | None = None,
-        size: int | None = None,
-        moments: Sequence[Moments] | None = None,
-    ) -> Picture:
+    def picture(self, picture: Picture, to: str | None = None, size: int | None = None) -> Picture:
         """Translate a decoded file; its bit depth, alpha, profile, EXIF and XMP travel along.
 
         Args:
             picture: as read from a file, with 8 or 16 bits or floats; the result has the same.
             to: target domain.
             size: shorter side in pixels to resize the source to first; by default its own size is kept.
-            moments: statistics for the norms, see :meth:`measure`; by default the picture's own.
         """
         network = self.networks[self.direction(to)]
         pixels = with_channels(picture.pixels, network.in_channels)
@@ -184,7 +180,7 @@ class Translator:
             alpha = None if alpha is None else resized_plane(alpha, height, width)
         # bf16 has 8 significant bits: more than 8 bits of output would be noise
         precision: Precision | None = None if pixels.dtype == np.uint8 else "fp32"
-        translated = to_pixels(self.tensor(to_tensor(pixels)[None], to, precision, moments)[0], pixels.dtype)
+        translated = to_pixels(self.tensor(to_tensor(pixels)[None], to, precision)[0], pixels.dtype)
         return replace(picture, pixels=translated, alpha=alpha)
 
     @overload
@@ -263,7 +259,6 @@ class Translator:
     ) -> How:
         """Return how a batch is done with this translator, for :func:`translate_folder`."""
         files, controls = files or Files(mark=Mark.of(self.header)), controls or Controls()
-
         streams = Streams(self, to, size, files, controls, video_statistics)
         settings = {**self.settings(to, size), **streams.settings()}
         return How(files=files, controls=controls, resizes=size is not None, stream=streams, settings=settings)
@@ -297,7 +292,7 @@ class Translator:
         controls: Controls | None = None,
         video_statistics: VideoStatistics = "clip",
     ) -> FolderReport:
-        """Translate files, or every image and video below folders; see :func:`img2img.translate.folder.translate_folder`.
+        """Translate files, or all images and videos of folders; see :func:`img2img.translate.folder.translate_folder`.
 
         Args:
             source: an image, a folder or a pattern, or several of them.

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 from av.packet import Packet
 from numpy.typing import NDArray
 
 from img2img.errors import DataError
-from img2img.image import Picture, resized, with_channels
-from img2img.image.clip_reading import opened_clip
-from img2img.image.clip_writing import Form, form_of, written_clip
+from img2img.image import Picture, Pixels, resized, with_channels
+from img2img.image.clip_reading import Clip, Frame, opened_clip
+from img2img.image.clip_writing import Form, written_clip
 from img2img.translate.controls import Controls
 from img2img.translate.files import Files
 from img2img.translate.folder import Made, Reached
 from img2img.translate.inputs import Job
-from img2img.translate.statistics import Moments
 
-Measure = Callable[[Sequence[NDArray[np.uint8]]], list[Moments] | None]
-Translate = Callable[[Picture, list[Moments] | None], Picture]
+Steadily = Callable[[Sequence[Pixels]], AbstractContextManager[Callable[[Picture], Picture]]]
+"""Given frames of a clip, opens what translates its pictures; see :meth:`Translator.steadily`."""
 
 
 def translate_video(
     job: Job,
     reached: Reached,
     *,
-    translate: Translate,
-    measure: Measure | None,
+    steadily: Steadily,
     size: int | None,
     files: Files,
     controls: Controls,
@@ -40,8 +39,7 @@ def translate_video(
     Args:
         job: from what to what.
         reached: told how far it is.
-        translate: one picture to another, by these statistics.
-        measure: statistics of the norms for frames of the clip; None if each frame is to take its own.
+        steadily: one picture to another, by statistics of the clip.
         size: shorter side in pixels to resize frames to; both sides are then even.
         files: what is kept of files, and the quality.
         controls: what of the source is kept.
@@ -58,30 +56,33 @@ def translate_video(
         survey = clip.survey(lambda: reached(0))
     first = _sized(survey.samples[0].pixels(), size)
     height, width = first.shape[:2]
-    moments = None if measure is None else measure([_sized(frame.pixels(), size) for frame in survey.samples])
     shown: tuple[Picture, Picture] | None = None
-    with opened_clip(job.source, job.name, files.max_pixels) as clip:
-        look, aspect = form_of(survey.samples[0], clip, (width, height))
-        form = Form(width, height, look, aspect, files.video_crf, files.mark, files.metadata)
+    done = 0
+    with (
+        opened_clip(job.source, job.name, files.max_pixels) as clip,
+        steadily([_sized(frame.pixels(), size) for frame in survey.samples]) as translate,
+        written_clip(job.target, clip, _form(survey.samples[0], clip, (width, height), files)) as writer,
+    ):
         notes = [survey.samples[0].reduced()]
         del survey.samples[:]
-        with written_clip(job.target, clip, form) as writer:
-            done = 0
-            for item in clip.items():
-                if isinstance(item, Packet):
-                    writer.packet(item)
-                    continue
-                before = _picture(_sized(item.pixels(), size))
-                after = controls.over(before, translate(before, moments))
-                writer.frame(with_channels(after.pixels, 3).astype(np.uint8), item.pts, item.duration)
-                shown = shown or (before, after)
-                done += 1
-                reached(done / survey.num_frames)
+        for item in clip.items():
+            if isinstance(item, Packet):
+                writer.packet(item)
+                continue
+            before = Picture(_sized(item.pixels(), size), None, "", None, None, "")
+            after = controls.over(before, translate(before))
+            writer.frame(with_channels(after.pixels, 3).astype(np.uint8), item.pts, item.duration)
+            shown = shown or (before, after)
+            done += 1
+            reached(done / survey.num_frames)
     return Made("; ".join(filter(None, (*notes, *dict.fromkeys(writer.notes)))), shown)
 
 
-def _picture(pixels: NDArray[np.uint8]) -> Picture:
-    return Picture(pixels, None, "", None, None, "")
+def _form(frame: Frame, clip: Clip, size: tuple[int, int], files: Files) -> Form:
+    aspect = clip.video.sample_aspect_ratio
+    if aspect is not None and frame.is_on_its_side():
+        aspect = 1 / aspect
+    return Form(*size, frame.look().written(*size), aspect, files.video_crf, files.mark, files.metadata)
 
 
 def _sized(pixels: NDArray[np.uint8], size: int | None) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Statistics of norms for a whole clip, so that its frames are normalised alike.
+"""A network for the frames of one clip: its norms take statistics of the clip, so that frames are normalised alike.
 
 A norm that takes statistics of each frame makes the whole picture brighter, duller or another colour when something
 moves through a corner of it: the translation flickers. Here the statistics are measured once, over frames spread evenly
@@ -11,75 +11,102 @@ each frame measured alone would not be that: behind a norm that used a frame's o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from img2img.errors import DataError
+from img2img.image import Pixels
 from img2img.networks.base import Generator
-from img2img.translate.fitting import is_out_of_memory, release_memory
+from img2img.translate.eager import Eager, Memory, Precision
+from img2img.translate.fitting import fitting_px, free_bytes_of, is_out_of_memory, release_memory
 from img2img.translate.regions import Source
 from img2img.translate.statistics import (
     Moments,
     Window,
     device_of,
+    fixed,
     has_shared_statistics,
     measure_at_once,
     measure_next,
 )
-from img2img.translate.tiles import REDUCED_PX, Say, StatisticsName, pixels_at_once
+from img2img.translate.tiles import Say, StatisticsName
 
+_REDUCED_PX = 1 << 22
 _FEWEST = 4
 """Frames that stand for a clip, whole, where not all samples fit into memory at once; below that they are reduced."""
 
 
-@torch.inference_mode()
+@contextlib.contextmanager
+def steadied(
+    network: Generator, device: torch.device, precision: Precision, memory: Memory, frames: Sequence[Pixels]
+) -> Iterator[Eager]:
+    """Make an engine whose norms keep the statistics of some frames for as long as the context is open.
+
+    Args:
+        network: in ``eval()``, on the device.
+        device: where it runs.
+        precision: ``fp32`` or ``bf16``.
+        memory: what to do with frames that may not fit into it; its ``statistics`` say how they are measured, and
+            ``none`` leaves every frame its own.
+        frames: see :func:`measure_clip`.
+    """
+    engine = Eager(network, device, precision, memory)
+    with contextlib.ExitStack() as stack:
+        if memory.statistics != "none" and has_shared_statistics(network):
+            engine.memory = replace(memory, statistics="none")  # tiles need not measure what is known
+            at_once = fitting_px(network, free_bytes_of(device))
+            with torch.inference_mode(), engine.autocast():
+                moments = measure_clip(engine.network, frames, at_once, memory.statistics, memory.say)
+                stack.enter_context(fixed(engine.network, moments))
+        yield engine
+
+
 def measure_clip(
     network: Generator,
-    frames: Sequence[NDArray[np.uint8]],
+    frames: Sequence[Pixels],
+    most_px: int,
     statistics: StatisticsName = "auto",
     say: Say = lambda _: None,
-) -> list[Moments] | None:
+) -> list[Moments]:
     """Measure the statistics of all norms over frames, as if they were one batch.
 
     Args:
         network: in ``eval()``; runs where its weights are.
         frames: spread over the clip, all of one size, uint8 [H, W, C].
+        most_px: pixels that fit into memory at once.
         statistics: ``exact``: all of them as they are, norm by norm if memory asks for it; ``reduced``: reduced until
             they have 4 megapixels together; ``auto``: as many as fit into memory at once, reduced if those are fewer
-            than 4; ``none``: none.
+            than 4.
         say: called where memory decides.
 
     Returns:
-        One for each call of a norm, or None where the network has none to be given, or none are wanted.
+        One for each norm, in the order in which they are called.
 
     Raises:
         DataError: if not even a few pixels fit into memory.
     """
-    if statistics == "none" or not has_shared_statistics(network):
-        return None
     images = [Source(frame, network.in_channels) for frame in frames]
-    fitting = pixels_at_once(network)
     while True:
         try:
-            return _measured(network, images, fitting, statistics, say)
+            return _measured(network, images, most_px, statistics, say)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
         release_memory()  # here, where no traceback holds on to tensors any more
-        fitting = min(fitting, len(images) * images[0].height * images[0].width) // 2
-        if fitting < len(images) * network.smallest_side**2:
+        most_px = min(most_px, len(images) * images[0].height * images[0].width) // 2
+        if most_px < len(images) * network.smallest_side**2:
             raise DataError("out of memory while the frames are measured; close other programs, or take a smaller size")
 
 
 def _measured(
-    network: Generator, images: Sequence[Source], fitting: int, statistics: StatisticsName, say: Say
+    network: Generator, images: Sequence[Source], most_px: int, statistics: StatisticsName, say: Say
 ) -> list[Moments]:
-    fit_at_once = fitting // (images[0].height * images[0].width)
+    fit_at_once = most_px // (images[0].height * images[0].width)
     if statistics != "reduced" and fit_at_once >= len(images):
         return measure_at_once(network, _batch(network, images))
     if statistics == "exact":
@@ -88,7 +115,7 @@ def _measured(
         say(f"statistics of norms from {fit_at_once} frames of the clip: more do not fit into memory at once")
         edges = [round(i * len(images) / fit_at_once) for i in range(fit_at_once + 1)]
         return measure_at_once(network, _batch(network, [images[(a + b) // 2] for a, b in pairwise(edges)]))
-    most = min(fitting, REDUCED_PX) // len(images)
+    most = min(most_px, _REDUCED_PX) // len(images)
     reduced = [Source(image.reduced(most), image.channels) for image in images]
     if statistics == "auto":
         say(f"statistics of norms from frames reduced to {reduced[0].width}x{reduced[0].height} px, as memory allows")
