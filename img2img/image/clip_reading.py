@@ -135,7 +135,7 @@ class Clip:
                 if start is not None:
                     end = max(end, float((start + (packet.duration or 0)) * packet.time_base))
                 if packet.stream.index != self.video.index:
-                    if packet.dts is not None:
+                    if start is not None:  # the last one of a stream is empty
                         yield packet
                     continue
                 for decoded in packet.decode():

@@ -1,7 +1,8 @@
 """Videos out: frames encoded as they come, everything else copied packet by packet.
 
-Encoding is FFmpeg's, through PyAV: H.264 (``libx264``) wherever the container holds it, VP9 or AV1 in WebM, and MPEG-4
-part 2 where a build has no H.264. Colours are stored at half the resolution (4:2:0), as players expect.
+Encoding is FFmpeg's, through PyAV: H.264 (``libx264``), or MPEG-4 part 2 where a build has none; VP9 or AV1 in WebM;
+and MPEG-4 part 2 in AVI, which has no times of its own, so that readers of H.264 in it guess and are a frame late.
+Colours are stored at half the resolution (4:2:0), as players expect.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from img2img.image.video import CRF, FULL, LARGEST_CRF, LIMITED, Look
 _CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}
 _ISO = {"mp4", "mov"}
 _ENCODERS = ("libx264", "mpeg4")
-_WEBM_ENCODERS = ("libvpx-vp9", "libsvtav1")
+_ENCODERS_OF = {"webm": ("libvpx-vp9", "libsvtav1"), "avi": ("mpeg4",)}
 _OTHER_LARGEST_CRF = 63
 _MPEG4_TICKS = 65535
 """Most parts of a second in MPEG-4 part 2 (ISO/IEC 14496-2, vop_time_increment_resolution has 16 bits)."""
@@ -78,7 +79,7 @@ class ClipWriter:
     """
 
     def __init__(self, container: OutputContainer, clip: Clip, form: Form) -> None:
-        self.container, self.clip, self.form = container, clip, form
+        self.container, self.clip, self.form, self.look = container, clip, form, form.look
         self.notes: list[str] = []
         self.video = self._video_stream()
         self.copies = {stream.index: copy for stream in clip.others if (copy := self._copy_of(stream)) is not None}
@@ -90,8 +91,8 @@ class ClipWriter:
         form, context = self.form, self.video.codec_context
         frame = VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24").reformat(
             format=context.pix_fmt,
-            dst_colorspace=form.look.scaler_matrix(form.width, form.height),
-            dst_color_range=FULL if form.look.full else LIMITED,
+            dst_colorspace=self.look.scaler_matrix(form.width, form.height),
+            dst_color_range=FULL if self.look.full else LIMITED,
             interpolation=EXACT,
         )
         frame.pts, frame.duration, frame.time_base = pts, duration, self.clip.time_base
@@ -110,8 +111,8 @@ class ClipWriter:
 
     def _video_stream(self) -> VideoStream:
         form, kind = self.form, self.container.format.name
-        encoder = _encoder(_WEBM_ENCODERS if kind == "webm" else _ENCODERS)
-        video = self.container.add_stream(encoder, rate=self.clip.rate, options=_options(encoder, form.crf, kind))
+        encoder = _encoder(_ENCODERS_OF.get(kind, _ENCODERS))
+        video = self.container.add_stream(encoder, rate=self.clip.rate, options=_options(encoder, form.crf))
         assert isinstance(video, VideoStream)
         context = video.codec_context
         context.width, context.height = form.width, form.height
@@ -120,11 +121,13 @@ class ClipWriter:
             context.pix_fmt = "yuv444p"
             self.notes.append("H.264 holds odd sides with all colours only (4:4:4), which some players do not show")
         context.time_base = self.clip.time_base
-        if encoder == "mpeg4" and context.time_base.denominator > _MPEG4_TICKS:
-            context.time_base = Fraction(1, _MPEG4_TICKS)
+        if encoder == "mpeg4":
+            self.look = Look()  # it has no place to say it: players take what is usual
+            if context.time_base.denominator > _MPEG4_TICKS:
+                context.time_base = Fraction(1, _MPEG4_TICKS)
         if form.aspect is not None:
             context.sample_aspect_ratio = form.aspect
-        look = form.look
+        look = self.look
         context.colorspace, context.color_primaries, context.color_trc = look.matrix, look.primaries, look.transfer
         context.color_range = {None: 0, True: FULL, False: LIMITED}[look.full]
         if form.metadata:
@@ -172,6 +175,8 @@ def written_clip(target: Path, clip: Clip, form: Form) -> Iterator[ClipWriter]:
         OSError: if the disk is full, or the folder cannot be written.
     """
     kind = _CONTAINERS[target.suffix.lower()]
+    if kind == "avi" and "avi" not in clip.container.format.name:
+        raise DataError(f"{clip.name}: AVI has no times of frames; expected a name that ends in .mp4, .mkv or .webm")
     options = {"movflags": "+faststart"} if kind in _ISO else {}
     with replacing(target) as temporary:
         with _writable(target), av.open(str(temporary), "w", format=kind, container_options=options) as container:
@@ -210,11 +215,10 @@ def _encodes(name: str) -> bool:
     return True
 
 
-def _options(encoder: str, crf: int, container: str) -> dict[str, str]:
+def _options(encoder: str, crf: int) -> dict[str, str]:
     scaled = str(round(crf * _OTHER_LARGEST_CRF / LARGEST_CRF))
     if encoder == "libx264":
-        # AVI has no times: frames are shown in the order in which they are stored
-        return {"crf": str(crf), "preset": "medium"} | ({"bf": "0"} if container == "avi" else {})
+        return {"crf": str(crf), "preset": "medium"}
     if encoder == "libvpx-vp9":
         return {"crf": scaled, "b": "0", "deadline": "good", "cpu-used": "2", "row-mt": "1"}
     if encoder == "libsvtav1":

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -113,8 +112,8 @@ def _measured(
         return _norm_by_norm(network, images)
     if statistics == "auto" and fit_at_once >= _FEWEST:
         say(f"statistics of norms from {fit_at_once} frames of the clip: more do not fit into memory at once")
-        edges = [round(i * len(images) / fit_at_once) for i in range(fit_at_once + 1)]
-        return measure_at_once(network, _batch(network, [images[(a + b) // 2] for a, b in pairwise(edges)]))
+        some = [images[(2 * i + 1) * len(images) // (2 * fit_at_once)] for i in range(fit_at_once)]
+        return measure_at_once(network, _batch(network, some))
     most = min(most_px, _REDUCED_PX) // len(images)
     reduced = [Source(image.reduced(most), image.channels) for image in images]
     if statistics == "auto":
