@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 SOME_FAILED = 3
 
 
-def say_start(console: Console, count: int, direction: str, directions: list[str], where: str) -> None:
+def say_start(console: Console, todo: Plan, direction: str, directions: list[str], where: str) -> None:
     """Say what is about to be done, and where."""
+    from img2img.image import is_video
+
     others = [d for d in directions if d != direction]
     more = f" (other directions: {', '.join(others)})" if others else ""
-    images = "1 image" if count == 1 else f"{count:,} images"
-    console.print(f"{images}, {direction.replace(':', ' -> ')}, on {where}{more}", highlight=False, soft_wrap=True)
+    videos = sum(is_video(job.target) for job in todo.jobs)
+    counts = {"image": len(todo.jobs) - videos, "video": videos}
+    inputs = ", ".join(f"{count:,} {kind}{'s' * (count > 1)}" for kind, count in counts.items() if count)
+    console.print(f"{inputs}, {direction.replace(':', ' -> ')}, on {where}{more}", highlight=False, soft_wrap=True)
 
 
 def say_plan(console: Console, todo: Plan, how: How) -> None:

@@ -179,7 +179,7 @@ def translate(
     if dry_run:
         say_plan(console, todo, how)
         return
-    say_start(console, len(todo.jobs), translator.direction(to), translator.directions, str(translator))
+    say_start(console, todo, translator.direction(to), translator.directions, str(translator))
     run(console, todo, how, setup.translating(translator))
 
 

@@ -103,9 +103,7 @@ def plan(
     found, others = _found([path for source in sources for path in _expanded(source)], kinds)
     if not found:
         given = ", ".join(map(str, sources))
-        raise DataError(
-            f"{given}: no images and no videos found; expected files that end in {', '.join(sorted(kinds))}"
-        )
+        raise DataError(f"{given}: no images or videos found; expected files that end in {', '.join(sorted(kinds))}")
     if len(found) == 1 and len(sources) == 1 and not Path(sources[0]).is_dir() and not out.is_dir() and out.suffix:
         return _one(found[0], out, images)
     if out.exists() and not out.is_dir():
