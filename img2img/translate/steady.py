@@ -12,6 +12,7 @@ each frame measured alone would not be that: behind a norm that used a frame's o
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -54,7 +55,7 @@ def steadied(
             ``none`` leaves every frame its own.
         frames: see :func:`measure_clip`.
     """
-    engine = Eager(network, device, precision, memory)
+    engine = Eager(copy.deepcopy(network), device, precision, memory)  # pictures may be translated at the same time
     with contextlib.ExitStack() as stack:
         if memory.statistics != "none" and has_shared_statistics(network):
             engine.memory = replace(memory, statistics="none")  # tiles need not measure what is known
