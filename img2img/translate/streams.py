@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from img2img.errors import DataError
-from img2img.image import MAX_PIXELS, Picture, Pixels, is_video
+from img2img.image import MAX_PIXELS, Picture, Pixels, is_video, to_pixels, to_tensor, with_channels
 from img2img.translate.controls import Controls
 from img2img.translate.files import Files
 from img2img.translate.folder import Made, Reached, Stream
 from img2img.translate.inputs import Job
+from img2img.translate.steady import steadied
 
 if TYPE_CHECKING:
     from img2img.translate.translator import Translator
@@ -68,7 +69,19 @@ class Streams:
             job, reached, steadily=self._steadily, size=self.size, files=self.files, controls=self.controls
         )
 
-    def _steadily(self, frames: Sequence[Pixels]) -> AbstractContextManager[Callable[[Picture], Picture]]:
+    @contextlib.contextmanager
+    def _steadily(self, frames: Sequence[Pixels]) -> Iterator[Callable[[Picture], Picture]]:
+        """With statistics of the clip by the plain engine: it alone can give them to norms."""
+        on = self.translator
         if self.video_statistics == "frame":
-            return nullcontext(lambda picture: self.translator.picture(picture, self.to))
-        return self.translator.steadily(frames, self.to)
+            yield lambda picture: on.picture(picture, self.to)
+            return
+        network = on.networks[on.direction(self.to)]
+        with steadied(network, on.device, on.precision, on.memory, frames) as engine:
+
+            def translate(picture: Picture) -> Picture:
+                source = to_tensor(with_channels(picture.pixels, network.in_channels))[None]
+                with on.drawing():
+                    return replace(picture, pixels=to_pixels(engine(source)[0]))
+
+            yield translate

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -41,7 +41,6 @@ from img2img.translate.files import Files
 from img2img.translate.folder import Existing, How, translate_folder
 from img2img.translate.inputs import plan
 from img2img.translate.report import FolderReport
-from img2img.translate.steady import steadied
 from img2img.translate.streams import Streams, VideoStatistics
 from img2img.translate.tiff import translate_tiff
 
@@ -126,34 +125,11 @@ class Translator:
             raise DataError(f"expected {network.in_channels} channels, got {source.shape[1]}")
         if key not in self._engines:
             self._engines[key] = Eager(network, self.device, key[1], self.memory)
-        with self._drawing():
+        with self.drawing():
             return self._engines[key](source)
 
     @contextlib.contextmanager
-    def steadily(self, frames: Sequence[Pixels], to: str | None = None) -> Iterator[Callable[[Picture], Picture]]:
-        """Translate frames of one clip by statistics that they share, so that it does not flicker.
-
-        With the plain engine, whichever translates pictures: it alone can give norms their statistics.
-
-        Args:
-            frames: some of the clip, spread over it, uint8 [H, W, C].
-            to: target domain.
-
-        Yields:
-            One picture to another; see :mod:`img2img.translate.steady`.
-        """
-        network = self.networks[self.direction(to)]
-
-        def translate(picture: Picture) -> Picture:
-            source = to_tensor(with_channels(picture.pixels, network.in_channels))[None]
-            with self._drawing():
-                return replace(picture, pixels=to_pixels(engine(source)[0]))
-
-        with steadied(network, self.device, self.precision, self.memory, frames) as engine:
-            yield translate
-
-    @contextlib.contextmanager
-    def _drawing(self) -> Iterator[None]:
+    def drawing(self) -> Iterator[None]:
         """Let dropout draw the same for every image."""
         with torch.random.fork_rng(
             devices=[self.device] if self.device.type == "cuda" else [], enabled=self.stochastic

@@ -19,7 +19,7 @@ from img2img.translate.folder import Made, Reached
 from img2img.translate.inputs import Job
 
 Steadily = Callable[[Sequence[Pixels]], AbstractContextManager[Callable[[Picture], Picture]]]
-"""Given frames of a clip, opens what translates its pictures; see :meth:`Translator.steadily`."""
+"""Given frames of a clip, opens what translates its pictures; see :func:`img2img.translate.steady.steadied`."""
 
 
 def translate_video(
