@@ -22,6 +22,7 @@ from img2img.checkpoint import save_translator
 from tests.conftest import ROOT, drawing, run_here
 from tests.files import ADOBE_RGB, gamma, rgb_profile
 from tests.test_checkpoint import a_file
+from tests.test_video import film, heard, shown
 
 SIZE = (46, 33)
 PICTURE = drawing(3, SIZE)[1]
@@ -191,6 +192,17 @@ def marked(_, after):
         assert b"digitalsourcetype/trainedAlgorithmicMedia" in (after / name).read_bytes()
 
 
+def make_film(root):
+    film(root / "clip.mp4", sound=True, turn=(90, False))
+
+
+def same_film(before, after):
+    (one, times), (other, new_times) = shown(before / "clip.mp4"), shown(after / "clip.mp4")
+    assert other.shape == (len(one), one.shape[2], one.shape[1], 3)
+    assert np.allclose(times, new_times)
+    assert heard(before / "clip.mp4") == heard(after / "clip.mp4")
+
+
 ROWS = [
     Row("every image, its name, its folder, its format", "kept", make_tree, same_tree),
     Row(
@@ -229,6 +241,12 @@ ROWS = [
         "kept; `--frames first` takes the first, and says so",
         make_moving,
         moving,
+    ),
+    Row(
+        "a video's size, times of frames, sound, subtitles, colours",
+        "kept; its rotation is applied ([more](docs/translate.md#videos))",
+        make_film,
+        same_film,
     ),
     Row("palette, CMYK, YCbCr, 1 bit", "read right, as RGB or grey", make_other_modes, other_modes),
     Row("a broken file, a place that cannot be written", "named, passed over, exit code 3", make_broken, named),

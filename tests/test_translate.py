@@ -78,7 +78,7 @@ def test_one_file_to_a_file_and_to_a_folder(model, folder, tmp_path):
         ("in", "in/sub/out", "lies in the input folder"),
         ("in/a.png", "in/a.png", "the output is the input"),
         ("in/a.png", "out.xyz", "expected an existing folder or a name"),
-        ("empty", "out", "no images found"),
+        ("empty", "out", "no images or videos found"),
         ("in", "model.safetensors", "expected a folder to write into"),
     ],
 )

@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 SOME_FAILED = 3
 
 
-def say_start(console: Console, count: int, direction: str, directions: list[str], where: str) -> None:
+def say_start(console: Console, todo: Plan, direction: str, directions: list[str], where: str) -> None:
     """Say what is about to be done, and where."""
+    from img2img.image import is_video
+
     others = [d for d in directions if d != direction]
     more = f" (other directions: {', '.join(others)})" if others else ""
-    images = "1 image" if count == 1 else f"{count:,} images"
-    console.print(f"{images}, {direction.replace(':', ' -> ')}, on {where}{more}", highlight=False, soft_wrap=True)
+    videos = sum(is_video(job.target) for job in todo.jobs)
+    counts = {"image": len(todo.jobs) - videos, "video": videos}
+    inputs = ", ".join(f"{count:,} {kind}{'s' * (count > 1)}" for kind, count in counts.items() if count)
+    console.print(f"{inputs}, {direction.replace(':', ' -> ')}, on {where}{more}", highlight=False, soft_wrap=True)
 
 
 def say_plan(console: Console, todo: Plan, how: How) -> None:
@@ -60,8 +64,8 @@ def run(console: Console, todo: Plan, how: How, translation: Translation) -> Non
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with _bar(console, len(todo.jobs)) as advance:
-            how = replace(how, stop=lambda: bool(received), progress=advance)
+        with _bar(console, len(todo.jobs)) as (advance, within):
+            how = replace(how, stop=lambda: bool(received), progress=advance, within=within)
             report = translate_folder(translation, todo, how)
     finally:
         for number, handler in before.items():
@@ -101,16 +105,16 @@ def _say_end(console: Console, todo: Plan, report: FolderReport) -> None:
     console.print(printable(f"{report.summary()}: {where}"), highlight=False, soft_wrap=True, markup=False)
 
 
-def _bar(console: Console, total: int):  # type: ignore[no-untyped-def]  # noqa: ANN202 (a context manager of a callable)
+def _bar(console: Console, total: int):  # type: ignore[no-untyped-def]  # noqa: ANN202 (a context manager of two callables)
     import contextlib
     from collections.abc import Iterator
 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     @contextlib.contextmanager
-    def bar() -> Iterator[Callable[[Entry], None]]:
+    def bar() -> Iterator[tuple[Callable[[Entry], None], Callable[[float], None]]]:
         if not console.is_terminal:
-            yield lambda entry: None  # noqa: ARG005
+            yield lambda entry: None, lambda part: None  # noqa: ARG005
             return
         speed = TextColumn("{task.fields[rate]}")
         columns = (BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
@@ -120,8 +124,11 @@ def _bar(console: Console, total: int):  # type: ignore[no-untyped-def]  # noqa:
             def advance(entry: Entry) -> None:
                 speed_now = progress.tasks[0].speed
                 rate = "" if entry.status == "skipped" or not speed_now else f"{speed_now:.3g} images/s"
-                progress.update(task, advance=1, rate=rate)
+                progress.update(task, completed=int(progress.tasks[0].completed) + 1, rate=rate)
 
-            yield advance
+            def within(part: float) -> None:
+                progress.update(task, completed=int(progress.tasks[0].completed) + min(part, 0.999))
+
+            yield advance, within
 
     return bar()

@@ -22,10 +22,10 @@ def translate(
     model: Annotated[Path, typer.Argument(help="Translator file or run folder.", metavar="MODEL")],
     sources: Annotated[
         list[str],
-        typer.Argument(help="Images, folders (at any depth), patterns; - for standard input.", metavar="IN..."),
+        typer.Argument(help="Images, videos, folders (at any depth), patterns; - for standard input.", metavar="IN..."),
     ],
     out: Annotated[
-        str, typer.Argument(help="Folder (or for one image, a file) to write; - for standard output.", metavar="OUT")
+        str, typer.Argument(help="Folder (or for one input, a file) to write; - for standard output.", metavar="OUT")
     ],
     to: Annotated[
         str | None, typer.Option(help="Domain to translate into, where the translator knows both ways.")
@@ -38,7 +38,8 @@ def translate(
         typer.Option(help="For outputs that are there: skip what was completed (default), newer, overwrite, error."),
     ] = None,
     file_format: Annotated[
-        str | None, typer.Option("--format", help="Write this format instead of each file's own, such as png.")
+        str | None,
+        typer.Option("--format", help="Write this instead of each image's own format (png) or video's (mp4)."),
     ] = None,
     suffix: Annotated[str, typer.Option(help="Put behind each name: _colour makes a.png into a_colour.png.")] = "",
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first image that fails.")] = False,
@@ -71,6 +72,12 @@ def translate(
     value_range: Annotated[
         tuple[float, float] | None, typer.Option(help="Lowest and highest value of float TIFF and NPY files.")
     ] = None,
+    video_crf: Annotated[
+        int, typer.Option(help="Quality of videos, 0 to 51 as H.264 counts it; lower is better and larger.")
+    ] = 18,
+    video_statistics: Annotated[
+        str, typer.Option(help="Of norms in videos: clip (of all of it, against flicker), or each frame its own.")
+    ] = "clip",
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads that read, and as many that write; by default what suits.")
     ] = None,
@@ -101,7 +108,7 @@ def translate(
     ] = False,
     seed: Annotated[int, typer.Option(help="Of --stochastic.")] = 0,
 ) -> None:
-    """Translate an image or every image of a folder: same names, same folders, same sizes.
+    """Translate an image, a video, or all of a folder: same names, same folders, same sizes.
 
     A batch that was stopped goes on with the same command. OUT gets report.jsonl (a line for each input) and
     report.html (pictures before and after).
@@ -114,6 +121,8 @@ def translate(
     img2img translate runs/colour drawings/ coloured/
 
     img2img translate horse2zebra.safetensors photos/ out/ --to zebra
+
+    img2img translate horse2zebra.safetensors clip.mp4 zebras.mp4
 
     img2img translate runs/colour 'scans/**/*.tif' more/ out/ --format png
     """
@@ -139,6 +148,7 @@ def translate(
         ("frames", frames, ("all", "first")),
         ("icc", icc, ("srgb", "keep")),
         ("statistics", statistics, ("auto", "exact", "reduced", "none")),
+        ("video-statistics", video_statistics, ("clip", "frame")),
     ):
         if value is not None and value not in known:
             raise ConfigError(f"--{name} {value}: expected {', '.join(known)}{nearest(value, known)}")
@@ -163,9 +173,11 @@ def translate(
             max_pixels=max_pixels,
             value_range=value_range,
             signer=_signer(c2pa_cert, c2pa_key),
+            video_crf=video_crf,
         ),
         mark=not no_mark,
         controls=Controls(strength, keep_color, mask),
+        video_statistics=video_statistics,  # type: ignore[arg-type]
     )
     if "-" in sources or out == "-":
         if setup.controls != Controls():
@@ -191,7 +203,7 @@ def translate(
     if dry_run:
         say_plan(console, todo, how)
         return
-    say_start(console, len(todo.jobs), translator.direction(to), translator.directions, str(translator))
+    say_start(console, todo, translator.direction(to), translator.directions, str(translator))
     run(console, todo, how, setup.translation(translator))
 
 

@@ -18,6 +18,7 @@ from img2img.image.picture import Picture, Pictures, ValueRange, on_white, to_im
 from img2img.image.provenance import Mark
 from img2img.image.reading import Frames, picture_of, read_picture, read_pictures
 from img2img.image.signing import Signer
+from img2img.image.video import CRF, LARGEST_CRF, VIDEO_SUFFIXES, is_video
 from img2img.image.writing import (
     FRAME_SUFFIXES,
     WHITE,
@@ -30,12 +31,15 @@ from img2img.image.writing import (
 )
 
 __all__ = [
+    "CRF",
     "FORMATS",
     "FRAME_SUFFIXES",
+    "LARGEST_CRF",
     "MAX_FRAMES",
     "MAX_PIXELS",
     "SUFFIXES",
     "TEMPORARY_PREFIX",
+    "VIDEO_SUFFIXES",
     "WHITE",
     "Colour",
     "Frames",
@@ -50,6 +54,7 @@ __all__ = [
     "atomically",
     "check_writable",
     "format_of",
+    "is_video",
     "montage",
     "on_white",
     "opened",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from img2img.errors import ConfigError, DataError
-from img2img.image import SUFFIXES, Pixels, Plane, read_picture, resized_plane, with_channels
+from img2img.image import SUFFIXES, Picture, Pixels, Plane, read_picture, resized, resized_plane, with_channels
 from img2img.image.levels import highest_level
 
 _LUMA = (0.299, 0.587, 0.114)
@@ -90,6 +90,13 @@ class Controls:
             return made.clip(-1, 1).astype(np.float32)
         highest = highest_level(translated.dtype)
         return made.round().clip(0, highest).astype(translated.dtype)
+
+    def over(self, source: Picture, translated: Picture, mask: Plane | None = None) -> Picture:
+        """Put a picture and its translation, of any size, together; see :meth:`apply`."""
+        if self == Controls():
+            return translated
+        pixels = resized(source.pixels, *translated.pixels.shape[:2])
+        return replace(translated, pixels=self.apply(pixels, translated.pixels, mask))
 
 
 def _luma(pixels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from img2img.errors import DataError
+from img2img.errors import ConfigError, DataError
 from img2img.image import (
+    CRF,
     FRAME_SUFFIXES,
+    LARGEST_CRF,
     MAX_PIXELS,
     WHITE,
     Colour,
@@ -41,6 +43,10 @@ class Files:
         max_pixels: larger images are refused; 89 megapixels by default. TIFFs beyond those go by regions.
         value_range: (low, high) of float TIFF and NPY files.
         signer: signs every output that can hold a C2PA manifest; its mark is set by the translator.
+        video_crf: quality of videos, 0 (best) to 51; H.264's constant rate factor.
+
+    Raises:
+        ConfigError: if the quality is not on that scale.
     """
 
     frames: Frames = "all"
@@ -51,6 +57,12 @@ class Files:
     max_pixels: int | None = None
     value_range: ValueRange | None = None
     signer: Signer | None = None
+    video_crf: int = CRF
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if not 0 <= self.video_crf <= LARGEST_CRF:
+            raise ConfigError(f"video_crf: expected a whole number from 0 to {LARGEST_CRF}, got {self.video_crf}")
 
     def signed_for(self, mark: Mark) -> Files:
         """Return these with a signer, where there is one, whose manifests say who made the pictures."""
@@ -66,24 +78,22 @@ class Files:
             "background": list(self.background),
             "value_range": self.value_range and list(self.value_range),
             **(self.signer.settings() if self.signer else {}),
-        }
+        } | ({} if self.video_crf == CRF else {"video_crf": self.video_crf})
 
     def weigh(self, source: Path, name: str) -> int:
         """Return roughly how many bytes the pictures of a file take until they are written, from its head alone."""
         try:
-            if self.goes_by_regions(source):
-                return 0
             with opened(source, name, max_pixels=self.max_pixels) as image:
                 count = getattr(image, "n_frames", 1) if self.frames == "all" else 1
                 return image.width * image.height * count * _BYTES_PER_PIXEL
         except DataError:  # a NPY file, or one that cannot be read: then reading says why
             return source.stat().st_size if source.is_file() else 0
 
-    def goes_by_regions(self, source: Path) -> bool:
+    def goes_by_regions(self, source: Path, name: str) -> bool:
         """Tell whether a file is a TIFF larger than is read at once, which ``max_pixels`` lets in."""
         if self.max_pixels is None or source.suffix.lower() not in {".tif", ".tiff"}:
             return False
-        with opened(source, str(source), max_pixels=self.max_pixels) as image:
+        with opened(source, name, max_pixels=self.max_pixels) as image:
             return image.width * image.height > MAX_PIXELS
 
     def read(self, source: Path | BinaryIO, name: str, target: Path | None = None) -> Pictures:

@@ -7,7 +7,7 @@ import io
 import os
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 from torch import Tensor
 
 from img2img.errors import DataError
-from img2img.image import Picture, Pictures, Plane, on_white, resized
+from img2img.image import Picture, Pictures, Plane, on_white
 from img2img.translate.controls import Controls
 from img2img.translate.files import Files
 from img2img.translate.inputs import Job, Plan
@@ -34,6 +34,30 @@ _LISTED = 3
 _PICTURES_ON_PAGE = 120
 
 
+Reached = Callable[[float], None]
+"""Called with the part of a file that is done, 0 to 1; raises :class:`StoppedError` where the batch is to end."""
+
+
+class StoppedError(Exception):
+    """The batch was stopped while a file was translated; nothing of it is written."""
+
+
+class Made(NamedTuple):
+    """What became of a file that is never in memory whole.
+
+    Attributes:
+        note: what it held that its translation does not.
+        pictures: before and after, for the report.
+    """
+
+    note: str = ""
+    pictures: tuple[Picture, Picture] | None = None
+
+
+Stream = Callable[[Job, Reached], Made]
+"""Translates a file that is never in memory whole, such as a video or a large TIFF: reads and writes it by itself."""
+
+
 @dataclass(frozen=True)
 class How:
     """How a batch is done.
@@ -46,12 +70,14 @@ class How:
         files: what is read and kept of files.
         controls: what of the source is kept.
         resizes: whether outputs have other sizes than inputs.
-        by_regions: translates a TIFF that is never whole in memory, see :meth:`Files.goes_by_regions`.
+        stream: asked for every file; returns what translates it if it is never in memory whole, else None.
         beside: the same translation on further devices.
         settings: what decides the outputs' bytes beside that, for the journal.
         part: see :meth:`Journal.of`.
-        stop: asked before every image; once true, what has begun is finished and the rest is left.
+        stop: asked before every image; once true, what has begun is finished and the rest is left. A video that has
+            begun is not: it would take too long, and nothing of it is written.
         progress: called with each entry.
+        within: called with the part of a video that is done, 0 to 1.
     """
 
     existing: Existing | None = None
@@ -61,12 +87,19 @@ class How:
     files: Files = field(default_factory=Files)
     controls: Controls = field(default_factory=Controls)
     resizes: bool = False
-    by_regions: Callable[[Path, Path], None] | None = None
+    stream: Callable[[Job], Stream | None] = lambda _: None
     beside: tuple[Translation, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     part: str = ""
     stop: Callable[[], bool] = lambda: False
     progress: Callable[[Entry], None] | None = None
+    within: Callable[[float], None] = lambda _: None
+
+    def reached(self, part: float) -> None:
+        """Take note of the part of a file that is done; see :data:`Reached`."""
+        if self.stop():
+            raise StoppedError
+        self.within(part)
 
 
 @dataclass(frozen=True)
@@ -187,6 +220,8 @@ def _entries(
         memory=how.memory,
         stop=lambda: how.stop() or (how.fail_fast and bool(failed)),
     ):
+        if isinstance(done.error, StoppedError):
+            continue
         name = done.item.name
         why = "" if done.error is None else reason(name, done.error)
         if done.error is not None:
@@ -202,7 +237,7 @@ def _entries(
 
 
 class _Read(NamedTuple):
-    """A file's pictures, none if it goes by regions, and if it is one picture, that one ready for the network."""
+    """A file's pictures, and if it is one picture, that one ready for the network."""
 
     pictures: Pictures
     prepared: Prepared | None
@@ -236,12 +271,12 @@ class _Work:
         self._before: dict[str, bytes] = {}
 
     def weigh(self, job: Job) -> int:
-        return self.files.weigh(job.source, job.name)
+        return 0 if self.how.stream(job) else self.files.weigh(job.source, job.name)
 
-    def read(self, job: Job) -> _Read:
+    def read(self, job: Job) -> _Read | Stream:
         self.stamps[job.name] = stamp(job.source)
-        if self.how.by_regions and self.files.goes_by_regions(job.source):
-            return _Read(Pictures(()), None)
+        if (stream := self.how.stream(job)) is not None:
+            return stream
         pictures = self.files.read(job.source, job.name, job.target)
         if (mask := self.how.controls.mask(job.name)) is not None:
             self.masks[job.name] = mask
@@ -252,49 +287,47 @@ class _Work:
         alone = len(pictures.frames) == 1
         return _Read(pictures, self.lanes[0].prepare(pictures.frames[0]) if alone else None)
 
-    def bucket(self, read: _Read) -> tuple[Hashable, int]:
-        return self.lanes[0].bucket(read.prepared) if read.prepared else (None, 1)
+    def bucket(self, read: _Read | Stream) -> tuple[Hashable, int]:
+        return self.lanes[0].bucket(read.prepared) if isinstance(read, _Read) and read.prepared else (None, 1)
 
-    def make(self, lane: Translation, jobs: Sequence[Job], read: Sequence[_Read]) -> list[_Made]:
-        """Translate a bucket: single pictures together, files of many frames or none one by one."""
-        prepared = [one.prepared for one in read if one.prepared]
-        if len(prepared) == len(read):
-            made = lane.run(prepared)
-            return [_Made(one.pictures, (one.prepared, m)) for one, m in zip(read, made, strict=True) if one.prepared]
-        return [_Made(self._alone(lane, job, one.pictures), None) for job, one in zip(jobs, read, strict=True)]
+    def make(self, lane: Translation, jobs: Sequence[Job], read: Sequence[_Read | Stream]) -> list[_Made | Made]:
+        """Translate a bucket: single pictures together, files of many frames and streams one by one."""
+        alone = [one for one in read if isinstance(one, _Read) and one.prepared]
+        if len(alone) == len(read):
+            made = lane.run([one.prepared for one in alone if one.prepared])
+            return [_Made(one.pictures, (one.prepared, m)) for one, m in zip(alone, made, strict=True) if one.prepared]
+        return [self._alone(lane, job, one) for job, one in zip(jobs, read, strict=True)]
 
-    def _alone(self, lane: Translation, job: Job, pictures: Pictures) -> Pictures:
-        if not pictures.frames:
+    def _alone(self, lane: Translation, job: Job, read: _Read | Stream) -> _Made | Made:
+        if not isinstance(read, _Read):
             self._begin(job)
-            assert self.how.by_regions is not None
-            self.how.by_regions(job.source, job.target)
-            signed = ", not signed" if self.files.signer else ""
-            self.notes[job.name] = f"read and written by regions: no EXIF, no XMP{signed}"
-        mask = self.masks.pop(job.name, None)
-        return pictures.each(lambda picture: self._controlled(picture, lane(picture), mask))
+            return read(job, self.how.reached)
+        mask, over = self.masks.pop(job.name, None), self.how.controls.over
+        return _Made(read.pictures.each(lambda picture: over(picture, lane(picture), mask)), None)
 
-    def _controlled(self, picture: Picture, made: Picture, mask: Plane | None) -> Picture:
-        if self.how.controls == Controls():
-            return made
-        source = resized(picture.pixels, *made.pixels.shape[:2])
-        return replace(made, pixels=self.how.controls.apply(source, made.pixels, mask))
+    def _finished(self, job: Job, made: _Made) -> Pictures:
+        if made.unfinished is None:
+            return made.pictures
+        finished, mask = self.lanes[0].finish(*made.unfinished), self.masks.pop(job.name, None)
+        return made.pictures.each(lambda picture: self.how.controls.over(picture, finished, mask))
 
-    def write(self, job: Job, made: _Made) -> None:
-        pictures = made.pictures
-        if made.unfinished is not None:
-            finished = self.lanes[0].finish(*made.unfinished)
-            mask = self.masks.pop(job.name, None)
-            pictures = pictures.each(lambda picture: self._controlled(picture, finished, mask))
-        left_out: tuple[str, ...] = ()
-        if pictures.frames:
+    def write(self, job: Job, made: _Made | Made) -> None:
+        if isinstance(made, _Made):
+            pictures = self._finished(job, made)
             self._begin(job)
             left_out = self.files.write(job.target, pictures, source=job.source)
+            note = "; ".join(dict.fromkeys(filter(None, (pictures.reduced, *left_out))))
+            if job.name in self._before:
+                self.pictures[job.name] = self._before.pop(job.name), _thumbnail(pictures.frames[0])
+        else:
+            note = made.note
+            if made.pictures and job.name in self.shown:
+                before, after = made.pictures
+                self.pictures[job.name] = _thumbnail(before), _thumbnail(after)
         if self.journal:
             self.journal.done(job, self.stamps.pop(job.name))
-        if note := "; ".join(dict.fromkeys(filter(None, (pictures.reduced, *left_out)))):
+        if note:
             self.notes[job.name] = note
-        if job.name in self._before:
-            self.pictures[job.name] = self._before.pop(job.name), _thumbnail(pictures.frames[0])
 
     def _begin(self, job: Job) -> None:
         job.target.parent.mkdir(parents=True, exist_ok=True)

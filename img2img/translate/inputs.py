@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,17 +13,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 from img2img.errors import DataError
-from img2img.image import SUFFIXES
+from img2img.image import SUFFIXES, VIDEO_SUFFIXES
 
-_SNIFFED_BYTES = 12
+_SNIFFED_BYTES = 64
 _SIGNATURES: Mapping[bytes, str] = {
-    b"\x89PNG\r\n\x1a\n": ".png",
-    b"\xff\xd8\xff": ".jpg",
-    b"GIF8": ".gif",
-    b"II*\x00": ".tif",
-    b"MM\x00*": ".tif",
-    b"\x00\x00\x00\x0cjP  ": ".jp2",
+    rb"\x89PNG\r\n\x1a\n": ".png",
+    rb"\xff\xd8\xff": ".jpg",
+    rb"GIF8": ".gif",
+    rb"II\*\x00|MM\x00\*": ".tif",
+    rb"\x00\x00\x00\x0cjP  ": ".jp2",
+    rb"RIFF....WEBP": ".webp",
+    rb"RIFF....AVI ": ".avi",
+    rb"....ftypavi[fs]": ".avif",
+    rb"....ftypqt  ": ".mov",
+    rb"....ftyp(iso[m2-6]|mp4[12]|avc1|M4V )": ".mp4",
+    rb"\x1a\x45\xdf\xa3.*webm": ".webm",  # EBML (RFC 8794), and the kind of document within
+    rb"\x1a\x45\xdf\xa3": ".mkv",
 }
+"""First bytes of files, as patterns, and the ending of their kind."""
 _LISTED = 3
 
 
@@ -48,7 +56,7 @@ class Plan:
     Attributes:
         jobs: in the order of their names.
         out: the folder that is written, where the journal and the report lie; None for one file to one file.
-        others: how many files are not images and are left alone.
+        others: how many files are neither images nor videos and are left alone.
     """
 
     jobs: tuple[Job, ...]
@@ -71,14 +79,14 @@ def plan(
     """List what is translated to where.
 
     Args:
-        sources: image files, folders (at any depth) and patterns such as ``photos/*.jpg``.
-        out: a folder; or for one image the file to write.
-        file_format: ending to write instead of each file's own, such as ``png``.
+        sources: image and video files, folders (at any depth) and patterns such as ``photos/*.jpg``.
+        out: a folder; or for one input the file to write.
+        file_format: ending to write instead of each image's own, such as ``png``, or of each video's, such as ``mp4``.
         kinds: endings of names that are taken for images.
         suffix: put behind the stem: ``_colour`` makes ``a.png`` into ``a_colour.png``.
 
     Returns:
-        The plan. A file without an image's ending counts as one if its first bytes say so, and its translation gets
+        The plan. A file without such an ending counts as one if its first bytes say so, and its translation gets
         the ending; links to folders are not followed.
 
     Raises:
@@ -87,23 +95,22 @@ def plan(
     """
     out = Path(out)
     ending = None if file_format is None else f".{file_format.lower().removeprefix('.')}"
+    images, kinds = kinds, kinds | VIDEO_SUFFIXES
     if ending is not None and ending not in kinds:
         raise DataError(f"format {file_format}: expected one of {', '.join(sorted(kind[1:] for kind in kinds))}")
     if "/" in suffix or os.sep in suffix:
         raise DataError(f"suffix {suffix}: expected a part of a file name, got a path")
     found, others = _found(sources, kinds)
     if len(found) == 1 and len(sources) == 1 and not Path(sources[0]).is_dir() and not out.is_dir() and out.suffix:
-        return _one(found[0].source, out, kinds)
+        return _one(found[0], out, images)
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: expected a folder to write into, got a file")
     for source in map(Path, sources):
         if lies_within(out, source):
             raise DataError(f"{out}: the output lies in the input folder {source}; choose a folder outside it")
-    jobs = [
-        Job(i.name.as_posix(), i.source, out / i.whole.with_name(f"{i.whole.stem}{suffix}{ending or i.whole.suffix}"))
-        for i in found
-    ]
-    jobs = _apart(jobs, out)
+    jobs = _apart([Job(i.name.as_posix(), i.source, out / i.renamed(suffix, ending)) for i in found], out)
+    if ending is not None and not any(job.target.suffix == ending for job in jobs):
+        raise DataError(f"format {file_format}: there are no {'videos' if ending in VIDEO_SUFFIXES else 'images'}")
     own = {job.source.resolve() for job in jobs}
     for job in jobs:
         if job.target.exists() and job.target.resolve() in own:
@@ -111,14 +118,15 @@ def plan(
     return Plan(tuple(jobs), out, others)
 
 
-def _one(source: Path, target: Path, kinds: frozenset[str]) -> Plan:
+def _one(found: _Found, target: Path, images: frozenset[str]) -> Plan:
+    kinds = VIDEO_SUFFIXES if found.is_video else images
     if target.suffix.lower() not in kinds:
         raise DataError(
             f"{target}: expected an existing folder or a name that ends in one of {', '.join(sorted(kinds))}"
         )
-    if target.exists() and target.resolve() == source.resolve():
+    if target.exists() and target.resolve() == found.source.resolve():
         raise DataError(f"{target}: the output is the input; choose another name or folder")
-    return Plan((Job(source.name, source, target),), None)
+    return Plan((Job(found.source.name, found.source, target),), None)
 
 
 def _expanded(source: str | Path) -> list[Path]:
@@ -130,14 +138,22 @@ def _expanded(source: str | Path) -> list[Path]:
     raise DataError(f"{source}: no such file or folder")
 
 
-class _Image(NamedTuple):
+class _Found(NamedTuple):
     source: Path
     name: Path
-    ending: str  # to put behind the name where it has none of an image
+    ending: str  # to put behind the name where it has none of an image or a video
 
     @property
     def whole(self) -> Path:
         return self.name.with_name(self.name.name + self.ending)
+
+    @property
+    def is_video(self) -> bool:
+        return self.whole.suffix.lower() in VIDEO_SUFFIXES
+
+    def renamed(self, suffix: str, ending: str | None) -> Path:
+        of_its_kind = ending is not None and (ending in VIDEO_SUFFIXES) == self.is_video
+        return self.whole.with_name(f"{self.whole.stem}{suffix}{ending if of_its_kind else self.whole.suffix}")
 
 
 def images(source: str | Path) -> list[tuple[str, Path]]:
@@ -149,13 +165,13 @@ def images(source: str | Path) -> list[tuple[str, Path]]:
     return [(image.name.as_posix(), image.source) for image in _found([source], SUFFIXES)[0]]
 
 
-def _found(sources: Sequence[str | Path], kinds: frozenset[str]) -> tuple[list[_Image], int]:
-    """Return each image with its name below the folder it was found in, and how many files are none."""
-    images: dict[Path, _Image] = {}
+def _found(sources: Sequence[str | Path], kinds: frozenset[str]) -> tuple[list[_Found], int]:
+    """Return images and videos with their names below the folder they were in, and how many files are neither."""
+    images: dict[Path, _Found] = {}
     others = 0
     for path in (path for source in sources for path in _expanded(source)):
         if not path.is_dir():
-            images[path] = _Image(path, Path(path.name), _missing_ending(path, kinds) or "")
+            images[path] = _Found(path, Path(path.name), _missing_ending(path, kinds) or "")
             continue
         for file in sorted(_files(path)):
             name = file.relative_to(path)
@@ -164,15 +180,16 @@ def _found(sources: Sequence[str | Path], kinds: frozenset[str]) -> tuple[list[_
             if ending is None:
                 others += 1
             else:
-                images[file] = _Image(file, name, ending)
+                images[file] = _Found(file, name, ending)
     if not images:
         given = ", ".join(map(str, sources))
-        raise DataError(f"{given}: no images found; expected files that end in {', '.join(sorted(kinds))}")
+        what = "images or videos" if kinds & VIDEO_SUFFIXES else "images"
+        raise DataError(f"{given}: no {what} found; expected files that end in {', '.join(sorted(kinds))}")
     return list(images.values()), others
 
 
 def _missing_ending(file: Path, kinds: frozenset[str]) -> str | None:
-    """Return what a name lacks to be an image's: nothing, the ending that its first bytes ask for, or None if none."""
+    """Return what a name lacks: nothing, the ending that its first bytes ask for, or None if it is none of these."""
     return "" if file.suffix.lower() in kinds else _sniffed(file)
 
 
@@ -191,11 +208,7 @@ def _sniffed(path: Path) -> str | None:
             start = file.read(_SNIFFED_BYTES)
     except OSError:
         return None  # it does not claim to be an image, so it is not missed
-    if start[:4] == b"RIFF" and start[8:] == b"WEBP":
-        return ".webp"
-    if start[4:] in {b"ftypavif", b"ftypavis"}:
-        return ".avif"
-    return next((ending for signature, ending in _SIGNATURES.items() if start.startswith(signature)), None)
+    return next((ending for pattern, ending in _SIGNATURES.items() if re.match(pattern, start, re.DOTALL)), None)
 
 
 def _apart(jobs: Sequence[Job], out: Path) -> list[Job]:

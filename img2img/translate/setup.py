@@ -16,6 +16,7 @@ from img2img.translate.folder import How
 from img2img.translate.inputs import Plan
 from img2img.translate.journal import last_settings
 from img2img.translate.memory import Memory, Say
+from img2img.translate.streams import VideoStatistics
 from img2img.translate.translation import Translation
 from img2img.translate.translator import Translator, load
 
@@ -40,6 +41,7 @@ class Setup:
         files: what is read and kept of files.
         mark: whether outputs say that they are generated, and by what.
         controls: what of the source is kept.
+        video_statistics: of norms in videos.
     """
 
     model: Path
@@ -57,6 +59,7 @@ class Setup:
     files: Files = field(default_factory=Files)
     mark: bool = True
     controls: Controls = field(default_factory=Controls)
+    video_statistics: VideoStatistics = "clip"
 
     def load(self, say: Say = lambda _: None) -> Translator:
         """Load the translator, on the first of several devices.
@@ -107,7 +110,7 @@ class Setup:
             raise ConfigError(
                 f"devices of several kinds: {translator.device.type}, {', '.join(sorted(kinds))}; expected one"
             )
-        how = translator.how(self.to, self.size, self.marked(translator), self.controls)
+        how = translator.how(self.to, self.size, self.marked(translator), self.controls, self.video_statistics)
         return replace(how, beside=tuple(self.translation(one) for one in beside))
 
     def translation(self, translator: Translator) -> Translation:

@@ -12,6 +12,7 @@ of all tiles waiting at a norm, would need as much memory as the whole image, wh
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -56,7 +57,9 @@ class Pool:
     def add(self, features: Tensor) -> None:
         """Add [B, C, H, W]."""
         wide = features.to(torch.promote_types(features.dtype, torch.float32))
-        variance, mean = (each.cpu().double() for each in torch.var_mean(wide, dim=(0, 2, 3), correction=0))
+        mean = wide.mean((0, 2, 3), keepdim=True)  # torch.var_mean takes three times as long where channels come last
+        variance = (wide - mean).square_().mean((0, 2, 3)).cpu().double()
+        mean = mean.flatten().cpu().double()
         count = features.numel() // features.shape[1]
         assert count > 0
         total = self.count + count
@@ -96,7 +99,11 @@ def translate_with(network: Generator, image: Tensor, moments: Sequence[Moments]
 
 
 def measure_at_once(network: Generator, image: Tensor) -> list[Moments]:
-    """Return the statistics of all norms in one pass over an image whose sides fit the network."""
+    """Return the statistics of all norms in one pass over an image whose sides fit the network.
+
+    Of a batch they are those of all its images together: each norm normalises all of them by what they have in common
+    before the next one measures, as batch norm does in training.
+    """
     found: list[Moments] = []
 
     def answer(features: Tensor) -> Moments:
@@ -136,6 +143,35 @@ def measure_next(network: Generator, windows: Iterable[Window], moments: list[Mo
     assert device is not None
     moments.append(pool.moments(device))
     return True
+
+
+@contextlib.contextmanager
+def fixed(network: Generator, moments: Sequence[Moments]) -> Iterator[None]:
+    """Let a network's norms take these statistics whatever they are shown, in any number of passes.
+
+    Args:
+        network: its norms are lent for as long; each is called once in a pass.
+        moments: one for each norm, in the order in which they are called.
+    """
+    called: list[Norm2d] = []
+    norms = _norms(network)
+    with contextlib.ExitStack() as hooks:
+        for norm in norms:
+            hooks.callback(norm.register_forward_pre_hook(lambda each, _: called.append(each)).remove)
+        smallest = network.fit(1)
+        network.translate(torch.zeros(1, network.in_channels, smallest, smallest, device=device_of(network)))
+    assert len(set(called)) == len(called)
+    try:
+        for norm, its_own in zip(called, moments, strict=True):
+            norm.given = functools.partial(_always, its_own)
+        yield
+    finally:
+        for norm in norms:
+            norm.given = None
+
+
+def _always(moments: Moments, _: Tensor) -> Moments:
+    return moments
 
 
 def reach_px(network: Generator, limit_px: int) -> int | None:
@@ -196,14 +232,14 @@ def _arriving(network: Generator, image: Tensor, moments: Sequence[Moments]) -> 
 
 @contextlib.contextmanager
 def _answering(network: nn.Module, answer: Callable[[Tensor], Moments]) -> Iterator[None]:
-    norms = _norms(network)
-    for norm in norms:
+    before = [(norm, norm.given) for norm in _norms(network)]
+    for norm, _ in before:
         norm.given = answer
     try:
         yield
     finally:
-        for norm in norms:
-            norm.given = None
+        for norm, given in before:
+            norm.given = given
 
 
 def _norms(network: nn.Module) -> list[Norm2d]:

@@ -41,6 +41,7 @@ from img2img.translate.inputs import Job, plan
 from img2img.translate.journal import last_settings
 from img2img.translate.memory import Memory
 from img2img.translate.report import FolderReport
+from img2img.translate.streams import Streams, VideoStatistics
 from img2img.translate.tiff import translate_tiff
 from img2img.translate.translation import Translation
 
@@ -270,21 +271,15 @@ class Translator:
         size: int | None = None,
         files: Files | None = None,
         controls: Controls | None = None,
+        video_statistics: VideoStatistics = "clip",
     ) -> How:
         """Return how a batch is done with this translator, for :func:`translate_folder`."""
         controls = controls or Controls()
         mark = Mark.of(self.header, self.direction(to), composite=controls != Controls())
         files = (files or Files(mark=mark)).signed_for(mark)
-        limit = files.max_pixels or MAX_PIXELS
-        return How(
-            files=files,
-            controls=controls,
-            resizes=size is not None,
-            by_regions=None
-            if size or controls != Controls()
-            else lambda source, target: self.large_tiff(source, target, to, limit),
-            settings=self.settings(to, size),
-        )
+        streams = Streams(self, to, size, files, controls, video_statistics)
+        settings = {**self.settings(to, size), **streams.settings()}
+        return How(files=files, controls=controls, resizes=size is not None, stream=streams, settings=settings)
 
     def __str__(self) -> str:
         return f"{self.device} in {self.precision}{f' by {self.engine}' * (self.engine not in {'auto', 'eager'})}"
@@ -318,8 +313,9 @@ class Translator:
         existing: Existing | None = None,
         files: Files | None = None,
         controls: Controls | None = None,
+        video_statistics: VideoStatistics = "clip",
     ) -> FolderReport:
-        """Translate files or every image below folders; see :func:`img2img.translate.folder.translate_folder`.
+        """Translate files, or all images and videos of folders; see :func:`img2img.translate.folder.translate_folder`.
 
         Args:
             source: an image, a folder or a pattern, or several of them.
@@ -329,12 +325,13 @@ class Translator:
             existing: what to do about files that are there, see :data:`img2img.translate.folder.Existing`.
             files: what is read and kept of files; by default all of it, and the outputs are marked as generated.
             controls: what of the source is kept; by default nothing.
+            video_statistics: of norms in videos, see :data:`VideoStatistics`.
         """
         sources = [source] if isinstance(source, str | Path) else list(source)
         todo = plan(sources, out, kinds=suffixes(files.value_range if files else None))
         self.calibrate(todo.jobs, files or Files(), to, size)
         self.settle(last_settings(todo.out), len(todo.jobs))
-        how = replace(self.how(to, size, files, controls), existing=existing)
+        how = replace(self.how(to, size, files, controls, video_statistics), existing=existing)
         return translate_folder(self.translation(to, size), todo, how)
 
 

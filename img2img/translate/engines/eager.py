@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -49,11 +49,14 @@ class Eager(Engine):
         """Translate float32 [B, C, H, W] in [-1, 1] to float32 [B, C', H, W] on the CPU, not rounded."""
         if self.channels_last:
             source = source.contiguous(memory_format=torch.channels_last)
-        autocast = torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
         if self.device.type == "cuda":
             source = source.pin_memory()  # so that it is copied while the device still works on what came before
-        with torch.inference_mode(), autocast:
+        with torch.inference_mode(), self.autocast():
             return translate_within(self.network, source, self.memory)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Return what the network runs within."""
+        return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
 
 
 def _round_convolutions(network: Generator) -> None:
