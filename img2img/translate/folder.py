@@ -6,7 +6,7 @@ import errno
 import io
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -47,6 +47,7 @@ class How:
         by_regions: translates a TIFF that is never whole in memory, see :meth:`Files.goes_by_regions`.
         settings: what decides the outputs' bytes beside that, for the journal.
         part: see :meth:`Journal.of`.
+        shown: names of inputs whose pictures before and after are kept; by default some, evenly spread.
         stop: asked before every image; once true, what has begun is finished and the rest is left.
         progress: called with each entry.
     """
@@ -61,6 +62,7 @@ class How:
     by_regions: Callable[[Path, Path], None] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     part: str = ""
+    shown: frozenset[str] | None = None
     stop: Callable[[], bool] = lambda: False
     progress: Callable[[Entry], None] | None = None
 
@@ -122,7 +124,9 @@ def _verdict(job: Job, state: State, existing: Existing) -> Verdict:
     return Verdict(job, "failed", f"{job.target.name} {why}; --existing overwrite replaces it")
 
 
-def translate_folder(translate: Callable[[Picture], Picture], plan: Plan, how: How | None = None) -> FolderReport:
+def translate_folder(
+    translate: Callable[[Picture], Picture], plan: Plan, how: How | None = None, journal: Journal | None = None
+) -> FolderReport:
     """Translate every image, keeping names, tree and formats; a broken image is reported and passed over.
 
     Each file is written under a temporary name and renamed, and the journal says what was completed, so that an
@@ -132,6 +136,7 @@ def translate_folder(translate: Callable[[Picture], Picture], plan: Plan, how: H
         translate: one picture to another.
         plan: from what to what.
         how: the rest.
+        journal: one that the caller has open, and closes; by default the folder's.
 
     Returns:
         What became of every input.
@@ -141,22 +146,34 @@ def translate_folder(translate: Callable[[Picture], Picture], plan: Plan, how: H
         OSError: if the disk is full or read-only: the next image would fail alike.
     """
     how = how or How()
-    began = time.monotonic()
-    journal = journal_of(plan, how)
-    verdicts = decide(plan, journal, how.existing)
-    report = FolderReport(inputs=len(plan.jobs), others=plan.others)
+    own = journal_of(plan, how) if journal is None else None
+    journal = journal or own
     try:
-        for entry in _entries(translate, verdicts, journal, how, plan.out):
-            report.entries.append(entry)
-            report.seconds = time.monotonic() - began
-            if how.progress is not None:
-                how.progress(entry)
+        verdicts = decide(plan, journal, how.existing)
+        return collected(_entries(translate, verdicts, journal, how, plan.out), plan, how.progress)
     finally:
-        if journal:
-            journal.close()
+        if own:
+            own.close()
+
+
+def collected(entries: Iterable[Entry], plan: Plan, progress: Callable[[Entry], None] | None = None) -> FolderReport:
+    """Return the report of a plan from the entries of what was reached, in any order, as they come.
+
+    Args:
+        entries: at most one for each job.
+        plan: of them.
+        progress: called with each entry.
+    """
+    began = time.monotonic()
+    report = FolderReport(inputs=len(plan.jobs), others=plan.others)
+    for entry in entries:
+        report.entries.append(entry)
+        report.seconds = time.monotonic() - began
+        if progress is not None:
+            progress(entry)
     reached = {entry.name for entry in report.entries}
-    report.entries += [_entry(v.job, "not reached", plan.out) for v in verdicts if v.job.name not in reached]
-    order = {verdict.job.name: number for number, verdict in enumerate(verdicts)}
+    report.entries += [entry_of(job, "not reached", plan.out) for job in plan.jobs if job.name not in reached]
+    order = {job.name: number for number, job in enumerate(plan.jobs)}
     report.entries.sort(key=lambda entry: order[entry.name])
     return report
 
@@ -170,7 +187,7 @@ def _entries(
 ) -> Iterator[Entry]:
     for verdict in verdicts:
         if verdict.status is not None:
-            yield _entry(verdict.job, verdict.status, out, verdict.reason)
+            yield entry_of(verdict.job, verdict.status, out, verdict.reason)
     work = _Work(translate, how, journal, [verdict.job for verdict in verdicts if verdict.status is None])
     failed = ["" for verdict in verdicts if verdict.status == "failed"]
     threads = how.threads or min(4, os.cpu_count() or 1)
@@ -210,9 +227,9 @@ class _Work:
     ) -> None:
         self.translate, self.how, self.journal, self.jobs = translate, how, journal, jobs
         self.files = how.files
-        self.shown = {jobs[index].name for index in pictured(len(jobs))} if jobs else set()
+        self.shown = {jobs[index].name for index in pictured(len(jobs))} if how.shown is None else how.shown
         self.notes: dict[str, str] = {}
-        self.stamps: dict[str, list[int] | None] = {}
+        self.stamps: dict[str, tuple[int, int] | None] = {}
         self.pictures: dict[str, tuple[bytes, bytes]] = {}
         self.masks: dict[str, Plane] = {}
         self._before: dict[str, bytes] = {}
@@ -293,7 +310,8 @@ def _thumbnail(picture: Picture) -> bytes:
     return data.getvalue()
 
 
-def _entry(job: Job, status: Status, out: Path | None, reason: str = "") -> Entry:
+def entry_of(job: Job, status: Status, out: Path | None, reason: str = "") -> Entry:
+    """Return the entry of an input that was not translated."""
     return Entry(job.name, _shown(job, out), status, reason)
 
 

@@ -67,6 +67,7 @@ def plan(
     file_format: str | None = None,
     suffix: str = "",
     kinds: frozenset[str] = SUFFIXES,
+    may_be_empty: bool = False,
 ) -> Plan:
     """List what is translated to where.
 
@@ -76,6 +77,7 @@ def plan(
         file_format: ending to write instead of each file's own, such as ``png``.
         kinds: endings of names that are taken for images.
         suffix: put behind the stem: ``_colour`` makes ``a.png`` into ``a_colour.png``.
+        may_be_empty: whether folders without images are no mistake.
 
     Returns:
         The plan. A file without an image's ending counts as one if its first bytes say so, and its translation gets
@@ -86,13 +88,13 @@ def plan(
             the inputs, or the format is unknown.
     """
     out = Path(out)
-    ending = None if file_format is None else f".{file_format.lower().removeprefix('.')}"
+    ending = _ending(file_format)
     if ending is not None and ending not in kinds:
         raise DataError(f"format {file_format}: expected one of {', '.join(sorted(kind[1:] for kind in kinds))}")
     if "/" in suffix or os.sep in suffix:
         raise DataError(f"suffix {suffix}: expected a part of a file name, got a path")
     found, others = _found([path for source in sources for path in _expanded(source)], kinds)
-    if not found:
+    if not found and not may_be_empty:
         given = ", ".join(map(str, sources))
         raise DataError(f"{given}: no images found; expected files that end in {', '.join(sorted(kinds))}")
     if len(found) == 1 and len(sources) == 1 and not Path(sources[0]).is_dir() and not out.is_dir() and out.suffix:
@@ -100,18 +102,41 @@ def plan(
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: expected a folder to write into, got a file")
     for source in map(Path, sources):
-        if source.is_dir() and _within(out, source):
+        if source.is_dir() and within(out, source):
             raise DataError(f"{out}: the output lies in the input folder {source}; choose a folder outside it")
-    jobs = [
-        Job(i.name.as_posix(), i.source, out / i.whole.with_name(f"{i.whole.stem}{suffix}{ending or i.whole.suffix}"))
-        for i in found
-    ]
-    jobs = _apart(jobs, out)
+    jobs = _apart([image.job(out, suffix, ending) for image in found], out)
     own = {job.source.resolve() for job in jobs}
     for job in jobs:
         if job.target.exists() and job.target.resolve() in own:
             raise DataError(f"{job.target}: the output would replace an input; choose another folder")
     return Plan(tuple(jobs), out, others)
+
+
+def job_below(
+    file: Path,
+    folder: Path,
+    out: Path,
+    *,
+    file_format: str | None = None,
+    suffix: str = "",
+    kinds: frozenset[str] = SUFFIXES,
+) -> Job | None:
+    """Return what :func:`plan` makes of one file below a folder, as far as other files do not matter; None if no image.
+
+    Args:
+        file: the file.
+        folder: that was given to translate.
+        out: as for :func:`plan`, as the rest.
+        file_format: see there.
+        suffix: see there.
+        kinds: see there.
+    """
+    image = _image(file, folder, kinds)
+    return image and image.job(out, suffix, _ending(file_format))
+
+
+def _ending(file_format: str | None) -> str | None:
+    return None if file_format is None else f".{file_format.lower().removeprefix('.')}"
 
 
 def _one(source: Path, target: Path, kinds: frozenset[str]) -> Plan:
@@ -142,6 +167,10 @@ class _Image(NamedTuple):
     def whole(self) -> Path:
         return self.name.with_name(self.name.name + self.ending)
 
+    def job(self, out: Path, suffix: str, ending: str | None) -> Job:
+        name = f"{self.whole.stem}{suffix}{ending or self.whole.suffix}"
+        return Job(self.name.as_posix(), self.source, out / self.whole.with_name(name))
+
 
 def _found(paths: Sequence[Path], kinds: frozenset[str]) -> tuple[list[_Image], int]:
     """Return each image with its name below the folder it was found in, and how many files are none."""
@@ -151,15 +180,20 @@ def _found(paths: Sequence[Path], kinds: frozenset[str]) -> tuple[list[_Image], 
         if not path.is_dir():
             images[path] = _Image(path, Path(path.name), _missing_ending(path, kinds) or "")
             continue
-        for file in sorted(_files(path)):
-            name = file.relative_to(path)
-            hidden = any(part.startswith(".") for part in name.parts)  # .DS_Store, ._photo.jpg, temporary files
-            ending = None if hidden else _missing_ending(file, kinds)
-            if ending is None:
+        for file in sorted(files_below(path)):
+            image = _image(file, path, kinds)
+            if image is None:
                 others += 1
             else:
-                images[file] = _Image(file, name, ending)
+                images[file] = image
     return list(images.values()), others
+
+
+def _image(file: Path, folder: Path, kinds: frozenset[str]) -> _Image | None:
+    name = file.relative_to(folder)
+    hidden = any(part.startswith(".") for part in name.parts)  # .DS_Store, ._photo.jpg, temporary files
+    ending = None if hidden else _missing_ending(file, kinds)
+    return None if ending is None else _Image(file, name, ending)
 
 
 def _missing_ending(file: Path, kinds: frozenset[str]) -> str | None:
@@ -167,7 +201,8 @@ def _missing_ending(file: Path, kinds: frozenset[str]) -> str | None:
     return "" if file.suffix.lower() in kinds else _sniffed(file)
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def files_below(folder: Path) -> Iterator[Path]:
+    """List the files of a tree; links to folders are not followed."""
     for root, _, names in os.walk(folder):
         for name in names:
             yield Path(root, name)
@@ -227,5 +262,6 @@ def _ignores_case(folder: Path) -> bool:
         return Path(probe.name.replace("img2img-case", "IMG2IMG-CASE")).exists()
 
 
-def _within(path: Path, folder: Path) -> bool:
+def within(path: Path, folder: Path) -> bool:
+    """Say whether a path lies in a folder, or is it."""
     return path.resolve().is_relative_to(folder.resolve())

@@ -13,7 +13,7 @@ from img2img import report as html
 from img2img.image import atomically
 
 Status = Literal["translated", "failed", "skipped", "not reached"]
-_PICTURES_ON_PAGE = 120
+PICTURES_ON_PAGE = 120
 _LISTED_ON_PAGE = 1000
 
 
@@ -128,9 +128,9 @@ def write_page(path: Path, title: str, report: FolderReport) -> None:
 
 def pictured(count: int) -> set[int]:
     """Choose which of ``count`` inputs appear on the page: all, or evenly spread ones."""
-    if count <= _PICTURES_ON_PAGE:
+    if count <= PICTURES_ON_PAGE:
         return set(range(count))
-    return {round(i * (count - 1) / (_PICTURES_ON_PAGE - 1)) for i in range(_PICTURES_ON_PAGE)}
+    return {round(i * (count - 1) / (PICTURES_ON_PAGE - 1)) for i in range(PICTURES_ON_PAGE)}
 
 
 def printable(text: str) -> str:
