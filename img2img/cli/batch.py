@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -40,13 +42,20 @@ def say_plan(console: Console, todo: Plan, how: How) -> None:
     console.print(f"{count:,} of {len(verdicts):,} would be translated; nothing was written", highlight=False)
 
 
-def run(console: Console, todo: Plan, how: How, translate: Callable[..., object]) -> None:
-    """Translate a batch under a bar, write its reports, say what became of it, and leave with its exit code."""
-    import signal
+def run(console: Console, todo: Plan, how: How, do: Callable[[How], FolderReport]) -> None:
+    """Do a batch under a bar, write its reports, say what became of it, and leave with its exit code."""
     from dataclasses import replace
 
-    from img2img.translate.folder import translate_folder
-    from img2img.translate.report import write_lines, write_page
+    with stoppable() as received, _bar(console, len(todo.jobs)) as advance:
+        report = do(replace(how, stop=lambda: bool(received), progress=advance))
+    save(todo.out, report, how.part)
+    leave(console, todo.out if todo.out is not None else todo.jobs[0].target, report, received)
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[list[int]]:
+    """Collect the signals that ask to stop: the first is kept for the batch to see, the second stops at once."""
+    import signal
 
     received: list[int] = []
 
@@ -59,26 +68,37 @@ def run(console: Console, todo: Plan, how: How, translate: Callable[..., object]
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with _bar(console, len(todo.jobs)) as advance:
-            how = replace(how, stop=lambda: bool(received), progress=advance)
-            report = translate_folder(translate, todo, how)  # type: ignore[arg-type]
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if todo.out is not None:
-        todo.out.mkdir(parents=True, exist_ok=True)
-        part = f"-{how.part}" if how.part else ""
-        write_lines(todo.out / f"report{part}.jsonl", report.entries)
-        write_page(todo.out / f"report{part}.html", "img2img translate", report)
-    _say_end(console, todo, report)
-    if received:
+
+
+def save(out: Path | None, report: FolderReport, part: str = "") -> None:
+    """Write the reports into the folder of the outputs, if it is one."""
+    from img2img.translate.report import write_lines, write_page
+
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        name = f"report{'-' * bool(part)}{part}"
+        write_lines(out / f"{name}.jsonl", report.entries)
+        write_page(out / f"{name}.html", "img2img translate", report)
+
+
+def leave(console: Console, where: Path, report: FolderReport, received: list[int], *, waited: bool = False) -> None:
+    """Say what became of a batch and leave with its exit code.
+
+    ``waited``: being stopped is its only end, and counts only if something was left.
+    """
+    _say_end(console, where, report)
+    if received and (report.not_reached or not waited):
         typer.echo("stopped; the same command does the rest", err=True)
         sys.exit(128 + received[0])
     if report.failed:
         sys.exit(SOME_FAILED if report.translated or report.skipped else 1)
 
 
-def _say_end(console: Console, todo: Plan, report: FolderReport) -> None:
+def _say_end(console: Console, where: Path, report: FolderReport) -> None:
     from img2img.translate.report import printable
 
     for name, reason in report.failed.items():
@@ -89,31 +109,24 @@ def _say_end(console: Console, todo: Plan, report: FolderReport) -> None:
             names = [printable(name) for name, note in by_name.items() if note == reason]
             more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
             console.print(f"{kind}: {reason}: {names[0]}{more}", highlight=False, soft_wrap=True, markup=False)
-    where = todo.out if todo.out is not None else todo.jobs[0].target
     console.print(printable(f"{report.summary()}: {where}"), highlight=False, soft_wrap=True, markup=False)
 
 
-def _bar(console: Console, total: int):  # type: ignore[no-untyped-def]  # noqa: ANN202 (a context manager of a callable)
-    import contextlib
-    from collections.abc import Iterator
-
+@contextlib.contextmanager
+def _bar(console: Console, total: int) -> Iterator[Callable[[Entry], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    @contextlib.contextmanager
-    def bar() -> Iterator[Callable[[Entry], None]]:
-        if not console.is_terminal:
-            yield lambda entry: None  # noqa: ARG005
-            return
-        speed = TextColumn("{task.fields[rate]}")
-        columns = (BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
-        with Progress(*columns, console=console) as progress:
-            task = progress.add_task("", total=total, rate="")
+    if not console.is_terminal:
+        yield lambda entry: None  # noqa: ARG005
+        return
+    speed = TextColumn("{task.fields[rate]}")
+    columns = (BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=total, rate="")
 
-            def advance(entry: Entry) -> None:
-                speed_now = progress.tasks[0].speed
-                rate = "" if entry.status == "skipped" or not speed_now else f"{speed_now:.3g} images/s"
-                progress.update(task, advance=1, rate=rate)
+        def advance(entry: Entry) -> None:
+            speed_now = progress.tasks[0].speed
+            rate = "" if entry.status == "skipped" or not speed_now else f"{speed_now:.3g} images/s"
+            progress.update(task, advance=1, rate=rate)
 
-            yield advance
-
-    return bar()
+        yield advance

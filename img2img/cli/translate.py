@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from img2img.cli import watching
 from img2img.cli.batch import run, say_plan, say_start
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ def translate(
     shard: Annotated[
         str | None, typer.Option(help="2/5: only every 5th image from the 2nd; five such commands share the work.")
     ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Then wait for new and changed images in the folders IN, until Ctrl-C.")
+    ] = False,
     strength: Annotated[float, typer.Option(min=0, max=1, help="1 is the translation, 0 the source.")] = 1.0,
     keep_color: Annotated[
         bool, typer.Option("--keep-color", help="Lightness of the translation, colours of the source.")
@@ -99,6 +103,7 @@ def translate(
     img2img translate runs/colour 'scans/**/*.tif' more/ out/ --format png
     """
     from dataclasses import replace
+    from functools import partial
 
     from rich.console import Console
 
@@ -109,7 +114,8 @@ def translate(
     from img2img.translate.controls import Controls
     from img2img.translate.eager import Memory
     from img2img.translate.files import Files
-    from img2img.translate.inputs import plan
+    from img2img.translate.folder import translate_folder
+    from img2img.translate.inputs import job_below, plan
     from img2img.translate.setup import Setup
 
     for name, value, known in (
@@ -143,6 +149,8 @@ def translate(
         mark=not no_mark,
         controls=Controls(strength, keep_color, mask),
     )
+    if watch:
+        sources = watching.waited_on(sources, out, shard=shard, dry_run=dry_run, fail_fast=fail_fast)
     if "-" in sources or out == "-":
         if setup.controls != Controls():
             raise ConfigError("--strength, --keep-color and --mask need files, not standard input and output")
@@ -150,7 +158,8 @@ def translate(
         return
     keep_freed_memory()
     console = Console()
-    whole = plan(sources, out, file_format=file_format, suffix=suffix, kinds=suffixes(value_range))
+    named = partial(job_below, out=Path(out), file_format=file_format, suffix=suffix, kinds=suffixes(value_range))
+    whole = plan(sources, may_be_empty=watch, **named.keywords)
     part = _part(shard)
     todo = whole.shard(*part) if part else whole
     if dry_run and not todo.jobs:
@@ -168,7 +177,11 @@ def translate(
         say_plan(console, todo, how)
         return
     say_start(console, len(todo.jobs), translator.direction(to), translator.directions, str(translator))
-    run(console, todo, how, setup.translating(translator))
+    translating = setup.translating(translator)
+    if watch:
+        watching.run(console, todo, how, translating, sources, named)
+        return
+    run(console, todo, how, lambda how: translate_folder(translating, todo, how))
 
 
 def _tile(side: str) -> int | str | None:
