@@ -127,8 +127,8 @@ def test_a_journal_that_a_kill_cut_short_still_serves(model, images, tmp_path):
 # Stopped and killed
 
 
-def start(model, source, out):
-    words = [sys.executable, "-m", "img2img", "translate", model, source, out, "--device", "cpu"]
+def start(model, source, out, *more):
+    words = [sys.executable, "-m", "img2img", "translate", model, source, out, "--device", "cpu", *more]
     return subprocess.Popen(
         list(map(str, words)),
         stdout=subprocess.PIPE,
