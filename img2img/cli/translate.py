@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from img2img.cli import watching
 from img2img.cli.batch import run, say_plan, say_start
+from img2img.cli.clustered import RUNNERS, refuse, run_on_cluster
 
 if TYPE_CHECKING:
     from img2img.translate.setup import Setup
@@ -49,6 +50,16 @@ def translate(
     watch: Annotated[
         bool, typer.Option("--watch", help="Then wait for new and changed images in the folders IN, until Ctrl-C.")
     ] = False,
+    runner: Annotated[
+        str, typer.Option(help="local, or ray: a cluster (RAY_ADDRESS) whose machines all see MODEL, IN and OUT.")
+    ] = "local",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Of --runner ray; by default as many as there is room for.")
+    ] = None,
+    worker_cpus: Annotated[float | None, typer.Option(min=0.1, help="Of each worker; by default up to 4.")] = None,
+    worker_gpus: Annotated[
+        float | None, typer.Option(min=0, help="Of each worker, such as 0.5; by default 1 where there are some.")
+    ] = None,
     strength: Annotated[float, typer.Option(min=0, max=1, help="1 is the translation, 0 the source.")] = 1.0,
     keep_color: Annotated[
         bool, typer.Option("--keep-color", help="Lightness of the translation, colours of the source.")
@@ -111,16 +122,18 @@ def translate(
     from img2img.devices import keep_freed_memory
     from img2img.errors import ConfigError
     from img2img.image import suffixes
+    from img2img.translate.cluster import Pool
     from img2img.translate.controls import Controls
     from img2img.translate.eager import Memory
     from img2img.translate.files import Files
-    from img2img.translate.folder import translate_folder
+    from img2img.translate.folder import How, translate_folder
     from img2img.translate.inputs import job_below, plan
     from img2img.translate.setup import Setup
 
     for name, value, known in (
         ("weights", weights, ("ema", "raw")),
         ("existing", existing, _EXISTING),
+        ("runner", runner, RUNNERS),
         ("precision", precision, ("auto", "fp32", "bf16")),
         ("frames", frames, ("all", "first")),
         ("icc", icc, ("srgb", "keep")),
@@ -149,9 +162,12 @@ def translate(
         mark=not no_mark,
         controls=Controls(strength, keep_color, mask),
     )
+    pool = Pool(workers, worker_cpus, worker_gpus)
+    stdio = "-" in sources or out == "-"
+    refuse(runner, pool, watch=watch, shard=shard, dry_run=dry_run, standard_input=stdio)
     if watch:
         sources = watching.waited_on(sources, out, shard=shard, dry_run=dry_run, fail_fast=fail_fast)
-    if "-" in sources or out == "-":
+    if stdio:
         if setup.controls != Controls():
             raise ConfigError("--strength, --keep-color and --mask need files, not standard input and output")
         _through(sources, out, file_format, setup)
@@ -165,14 +181,12 @@ def translate(
     if dry_run and not todo.jobs:
         console.print("nothing falls to this shard")
         return
+    asked: dict[str, Any] = {"existing": existing, "fail_fast": fail_fast, "threads": threads}
+    if runner == "ray":
+        run_on_cluster(console, todo, setup, How(**asked), pool)
+        return
     translator = setup.load(_say_once())
-    how = replace(
-        setup.how(translator),
-        existing=existing,  # type: ignore[arg-type]
-        fail_fast=fail_fast,
-        threads=threads,
-        part=f"{part[0]}of{part[1]}" if part else "",
-    )
+    how = replace(setup.how(translator), **asked, part=f"{part[0]}of{part[1]}" if part else "")
     if dry_run:
         say_plan(console, todo, how)
         return

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from img2img.errors import DataError
-from img2img.image import Picture, Pictures, Plane, resized, to_image
+from img2img.image import TEMPORARY_PREFIX, Picture, Pictures, Plane, resized, to_image
 from img2img.translate.controls import Controls
 from img2img.translate.files import Files
 from img2img.translate.inputs import Job, Plan
@@ -78,8 +78,12 @@ class Verdict:
 
 def journal_of(plan: Plan, how: How) -> Journal | None:
     """Return the record of the folder that a plan writes; None for one file to one file."""
-    settings = {**how.settings, **how.files.settings(), **how.controls.settings()}
-    return Journal.of(plan.out, settings, how.part) if plan.out else None
+    return Journal.of(plan.out, settings_of(how), how.part) if plan.out else None
+
+
+def settings_of(how: How) -> dict[str, Any]:
+    """Return all that decides the outputs' bytes, for the journal."""
+    return {**how.settings, **how.files.settings(), **how.controls.settings()}
 
 
 def decide(plan: Plan, journal: Journal | None, existing: Existing | None) -> list[Verdict]:
@@ -150,10 +154,21 @@ def translate_folder(
     journal = journal or own
     try:
         verdicts = decide(plan, journal, how.existing)
-        return collected(_entries(translate, verdicts, journal, how, plan.out), plan, how.progress)
+        left = left_by_kills(own)
+        report = collected(_entries(translate, verdicts, journal, how, plan.out), plan, how.progress)
+        if not report.not_reached:
+            for path in left:
+                path.unlink(missing_ok=True)
+        return report
     finally:
         if own:
             own.close()
+
+
+def left_by_kills(journal: Journal | None) -> list[Path]:
+    """List the temporary files beside outputs that were begun and not done; to be removed once the batch is done."""
+    folders = journal.interrupted() if journal else ()
+    return [path for folder in folders for path in folder.glob(f"{TEMPORARY_PREFIX}*.tmp")]
 
 
 def collected(entries: Iterable[Entry], plan: Plan, progress: Callable[[Entry], None] | None = None) -> FolderReport:

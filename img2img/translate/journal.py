@@ -120,6 +120,10 @@ class Journal:
         keys = [key for key in {**before, **self.settings} if before.get(key) != self.settings.get(key)]
         return ", ".join(f"{key} {before.get(key)}, now {self.settings.get(key)}" for key in keys) or "unknown"
 
+    def interrupted(self) -> set[Path]:
+        """Return the folders of outputs that were begun and not done."""
+        return {(self.path.parent / name).parent for name, record in self._records.items() if record.output is None}
+
     def begin(self, job: Job) -> None:
         """Say that a target is about to be written."""
         name = self._name(job)
