@@ -19,7 +19,16 @@ from typing import Any
 
 from img2img.devices import keep_freed_memory
 from img2img.errors import ConfigError, Img2ImgError, RunError
-from img2img.translate.folder import How, Verdict, collected, decide, entry_of, settings_of, translate_folder
+from img2img.translate.folder import (
+    How,
+    Verdict,
+    collected,
+    decide,
+    entry_of,
+    left_by_kills,
+    settings_of,
+    translate_folder,
+)
 from img2img.translate.inputs import Job, Plan
 from img2img.translate.journal import Journal, path_of
 from img2img.translate.report import Entry, FolderReport, pictured
@@ -97,7 +106,8 @@ class Cluster:
         assert plan.out is not None
         journal = Journal.of(plan.out, self.facts.settings)
         verdicts = decide(plan, journal, how.existing)
-        return collected(self._entries(verdicts, plan.out, how, journal.number), plan, how.progress)
+        left = left_by_kills(journal)
+        return collected(self._entries(verdicts, plan.out, how, journal.number), plan, how.progress, left)
 
     def _entries(self, verdicts: list[Verdict], out: Path, how: How, number: int) -> Iterator[Entry]:
         stop = how.fail_fast and any(verdict.status == "failed" for verdict in verdicts)

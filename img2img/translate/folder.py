@@ -6,7 +6,7 @@ import errno
 import io
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -155,29 +155,31 @@ def translate_folder(
     try:
         verdicts = decide(plan, journal, how.existing)
         left = left_by_kills(own)
-        report = collected(_entries(translate, verdicts, journal, how, plan.out), plan, how.progress)
-        if not report.not_reached:
-            for path in left:
-                path.unlink(missing_ok=True)
-        return report
+        return collected(_entries(translate, verdicts, journal, how, plan.out), plan, how.progress, left)
     finally:
         if own:
             own.close()
 
 
 def left_by_kills(journal: Journal | None) -> list[Path]:
-    """List the temporary files beside outputs that were begun and not done; to be removed once the batch is done."""
-    folders = journal.interrupted() if journal else ()
+    """List the temporary files of earlier runs, of outputs and reports; to be removed once the batch is done."""
+    folders = {journal.path.parent, *journal.interrupted()} if journal else ()
     return [path for folder in folders for path in folder.glob(f"{TEMPORARY_PREFIX}*.tmp")]
 
 
-def collected(entries: Iterable[Entry], plan: Plan, progress: Callable[[Entry], None] | None = None) -> FolderReport:
+def collected(
+    entries: Iterable[Entry],
+    plan: Plan,
+    progress: Callable[[Entry], None] | None = None,
+    left: Sequence[Path] = (),
+) -> FolderReport:
     """Return the report of a plan from the entries of what was reached, in any order, as they come.
 
     Args:
         entries: at most one for each job.
         plan: of them.
         progress: called with each entry.
+        left: files of earlier runs, see :func:`left_by_kills`, to remove once nothing is left to do.
     """
     began = time.monotonic()
     report = FolderReport(inputs=len(plan.jobs), others=plan.others)
@@ -187,6 +189,8 @@ def collected(entries: Iterable[Entry], plan: Plan, progress: Callable[[Entry], 
         if progress is not None:
             progress(entry)
     reached = {entry.name for entry in report.entries}
+    for path in left if len(reached) == report.inputs else ():
+        path.unlink(missing_ok=True)
     report.entries += [entry_of(job, "not reached", plan.out) for job in plan.jobs if job.name not in reached]
     order = {job.name: number for number, job in enumerate(plan.jobs)}
     report.entries.sort(key=lambda entry: order[entry.name])

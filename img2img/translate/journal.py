@@ -50,6 +50,7 @@ class Journal:
     settings: Mapping[str, Any]
     number: int = 1
     _records: dict[str, _Record] = field(default_factory=dict, repr=False)
+    _begun_again: set[str] = field(default_factory=set, repr=False)
     _runs: dict[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     _file: TextIO | None = field(default=None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -93,6 +94,8 @@ class Journal:
         known = self._records.get(name)
         if known is None or known.number <= record.number:
             self._records[name] = record
+        if known and known.output is None and record.output is None:
+            self._begun_again.add(name)
 
     @cached_property
     def id(self) -> str:
@@ -121,8 +124,9 @@ class Journal:
         return ", ".join(f"{key} {before.get(key)}, now {self.settings.get(key)}" for key in keys) or "unknown"
 
     def interrupted(self) -> set[Path]:
-        """Return the folders of outputs that were begun and not done."""
-        return {(self.path.parent / name).parent for name, record in self._records.items() if record.output is None}
+        """Return the folders of outputs that some run began and did not finish."""
+        open_ends = {name for name, record in self._records.items() if record.output is None}
+        return {(self.path.parent / name).parent for name in open_ends | self._begun_again}
 
     def begin(self, job: Job) -> None:
         """Say that a target is about to be written."""
