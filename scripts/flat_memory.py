@@ -25,7 +25,7 @@ from PIL import Image
 
 from img2img.translate.folder import decide
 from img2img.translate.inputs import Plan, plan
-from img2img.translate.journal import PREFIX, Journal, stamp
+from img2img.translate.journal import PREFIX, Journal, path_of, stamp
 
 ROOT = Path(__file__).resolve().parent.parent
 LARGEST_GROWTH_MB = 50
@@ -59,7 +59,7 @@ def watched(words: list[str], out: Path, count: int) -> tuple[list[tuple[int, fl
     """Run a command; return (images done, resident MB) several times a second, and the exit code."""
     samples, done, tail = [], 0, b""
     process = subprocess.Popen(words, cwd=ROOT)
-    journal = out / f"{PREFIX}.jsonl"
+    journal = path_of(out)
     seen = psutil.Process(process.pid)
     file = None
     while process.poll() is None:
@@ -103,27 +103,28 @@ def planned(photos: Path, folder: Path, count: int) -> None:
     """Print what planning and the journal cost."""
     source, out, seen = crops(photos, folder / "in", count, 1000), folder / "out", psutil.Process()
 
-    def said(what: str, began: float, before: int) -> None:
-        grown = (seen.memory_info().rss - before) / 1e6
-        print(f"{what} of {count:,} files: {time.monotonic() - began:.2f} s, {grown:.0f} MB", flush=True)
+    def said(what: str, began: float) -> None:
+        now = seen.memory_info().rss / 1e6
+        print(f"{what} of {count:,} files: {time.monotonic() - began:.2f} s, then {now:.0f} MB in all", flush=True)
 
-    began, before = time.monotonic(), seen.memory_info().rss
+    print(f"before: {seen.memory_info().rss / 1e6:.0f} MB")
+    began = time.monotonic()
     todo: Plan = plan([source], out)
-    said("plan", began, before)
-    writing = Journal.of(out, {"seed": 0})
-    for job in todo.jobs:
-        job.target.parent.mkdir(parents=True, exist_ok=True)
-        os.link(job.source, job.target)
-        writing.begin(job)
-        writing.done(job, stamp(job.source))
-    writing.close()
-    del writing
-    began, before = time.monotonic(), seen.memory_info().rss
+    said("plan", began)
+    for first in range(0, count, 1000):
+        writing = Journal(path_of(out), {"seed": 0})  # one after another, so that none holds what is measured below
+        for job in todo.jobs[first : first + 1000]:
+            job.target.parent.mkdir(parents=True, exist_ok=True)
+            os.link(job.source, job.target)
+            writing.begin(job)
+            writing.done(job, stamp(job.source))
+        writing.close()
+    began = time.monotonic()
     journal = Journal.of(out, {"seed": 0})
-    said("journal", began, before)
-    began, before = time.monotonic(), seen.memory_info().rss
+    said("journal", began)
+    began = time.monotonic()
     verdicts = decide(todo, journal, None)
-    said("decisions", began, before)
+    said("decisions", began)
     if not all(verdict.status == "skipped" for verdict in verdicts):
         sys.exit("expected all to be complete")
 

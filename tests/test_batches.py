@@ -20,6 +20,7 @@ from PIL import Image
 
 import img2img
 from img2img.errors import DataError
+from img2img.image import TEMPORARY_PREFIX
 from img2img.translate import files as files_module
 from img2img.translate import folder as batch
 from img2img.translate.files import Files
@@ -173,6 +174,7 @@ def test_kills_and_signals_cost_nothing_but_time(model, tmp_path):
     said = run_command("translate", model, source, out, "--device", "cpu").stdout
     assert " skipped" in said
     assert tree(out) == tree(tmp_path / "undisturbed")
+    assert not list(out.rglob(f"{TEMPORARY_PREFIX}*.tmp"))
 
 
 def test_fail_fast_stops_and_counts_what_was_not_reached(model, images, tmp_path):
