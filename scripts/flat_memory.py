@@ -56,13 +56,16 @@ def crops(photos: Path, folder: Path, count: int, distinct: int) -> Path:
 
 
 def watched(words: list[str], out: Path, count: int) -> tuple[list[tuple[int, float]], int]:
-    """Run a command; return (images done, resident MB) several times a second, and the exit code."""
+    """Run a command; return (images done, resident MB) several times a second, and the exit code.
+
+    Until its last report is written: while Python ends, torch touches pages of its libraries that nothing had used.
+    """
     samples, done, tail = [], 0, b""
     process = subprocess.Popen(words, cwd=ROOT)
     journal = path_of(out)
     seen = psutil.Process(process.pid)
     file = None
-    while process.poll() is None:
+    while process.poll() is None and not (out / "report.html").exists():
         if file is None and journal.exists():
             file = journal.open("rb")
         if file is not None:

@@ -107,7 +107,16 @@ class Cluster:
         journal = Journal.of(plan.out, self.facts.settings)
         verdicts = decide(plan, journal, how.existing)
         left = left_by_kills(journal)
-        return collected(self._entries(verdicts, plan.out, how, journal.number), plan, how.progress, left)
+        report = collected(self._entries(verdicts, plan.out, how, journal.number), plan, how.progress, left)
+        if report.not_reached:  # stopped within chunks: of what the workers had done their journals know
+            journal, jobs = Journal.of(plan.out, self.facts.settings), {job.name: job for job in plan.jobs}
+            report.entries = [
+                replace(entry, status="translated")
+                if entry.status == "not reached" and journal.state(jobs[entry.name]) == "complete"
+                else entry
+                for entry in report.entries
+            ]
+        return report
 
     def _entries(self, verdicts: list[Verdict], out: Path, how: How, number: int) -> Iterator[Entry]:
         stop = how.fail_fast and any(verdict.status == "failed" for verdict in verdicts)
