@@ -20,8 +20,10 @@ from rich.console import Console
 import img2img
 from img2img.cli.batch import leave, save
 from img2img.errors import DataError
+from img2img.translate import report
 from img2img.translate import watch as watching
 from img2img.translate.inputs import job_below, plan
+from img2img.translate.journal import Journal
 from img2img.translate.report import Entry, FolderReport
 from img2img.translate.watch import Settling, Watch
 from tests.conftest import drawing, run_here
@@ -96,8 +98,7 @@ def test_what_comes_changes_and_is_mended_is_translated_as_a_batch_would(model, 
         until(heard_of(heard, "translated", "mended.png"))
         until(lambda: [entry.name for entry in heard].count("sub/first.png") == 2)
         until(lambda: len(lines(out)) == 3)  # while it waits
-    report = ended["report"]
-    assert [(entry.name, entry.status) for entry in report.entries] == [
+    assert [(entry.name, entry.status) for entry in ended["report"].entries] == [
         (name, "translated") for name in ("dropped/deep/a.jpg", "mended.png", "sub/first.png")
     ]
     assert (out / "report.html").read_text().count("<figure>") == 3
@@ -114,13 +115,38 @@ def test_deleted_and_renamed_inputs_and_an_output_folder_that_is_deleted(model, 
         (source / "broken.png").write_bytes(b"nonsense")
         until(heard_of(heard, "failed", "broken.png"))
         (source / "broken.png").unlink()
-        shutil.rmtree(out)
+        out.rename(tmp_path / "deleted")
         (source / "sub").rename(source / "other")
         until(heard_of(heard, "translated", "other/first.png"))
     assert tree(out).keys() == {"other/first.png"}  # made anew for what comes
     assert [line["input"] for line in lines(out)] == ["other/first.png", "sub/first.png"]
     assert ended["report"].failed == {}  # gone, as it would be for a batch
     assert "0 translated, 0 failed, 1 skipped" in run_here("translate", model, source, out).stdout
+
+
+def test_an_output_folder_that_is_deleted_while_it_is_written_costs_nothing(model, source, tmp_path, monkeypatch):
+    out, left = tmp_path / "out", ["report", "image"]
+    real_lines, real_begin = report.write_lines, Journal.begin
+
+    def deleting(what, real):
+        def run(*arguments):
+            if what in left:
+                left.remove(what)
+                shutil.rmtree(out)
+            return real(*arguments)
+
+        return run
+
+    monkeypatch.setattr(report, "write_lines", deleting("report", real_lines))
+    monkeypatch.setattr(Journal, "begin", deleting("image", real_begin))
+    with waited_on(model, source, out) as (heard, ended):
+        until(heard_of(heard, "failed", "sub/first.png"))
+        until(heard_of(heard, "translated", "sub/first.png"))
+        until(lambda: not left)
+        (source / "next.png").write_bytes(encoded(2))
+        until(heard_of(heard, "translated", "next.png"))
+    assert [entry.status for entry in ended["report"].entries] == ["translated", "translated"]
+    assert len(lines(out)) == 2
 
 
 @pytest.mark.parametrize("existing", [None, "overwrite"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +21,7 @@ SETTLE_S = 1.0
 """A file is read once its size and time of change have been the same for so many seconds."""
 
 _TICK_MS = 250
+_FOLDER_GONE = f"cannot be written ({os.strerror(errno.ENOENT)})"  # deleted between being made and written into
 _ROUND = 200  # images between two looks at what has come, and two reports
 _REPORT_SHARE = 20  # of the time, at most 1/20 goes into writing reports
 
@@ -122,7 +125,6 @@ class Watch:
         self._owners = {job.target: job.source for job in self.plan.jobs}
         for folder in self.folders:
             self._settling.touch(folder, time.monotonic())
-        same = {folder: _identity(folder) for folder in self.folders}
         queue: list[Path] = []
         try:
             for changed in changes:
@@ -134,8 +136,6 @@ class Watch:
                     del queue[:_ROUND]
                     self._saves.when_due(lambda: self.save(self._report()))
                 self._saves.when_due(lambda: self.save(self._report()))
-                if gone := next((folder for folder in self.folders if _identity(folder) != same[folder]), None):
-                    raise DataError(f"{gone}: the folder that was waited on is gone; start again once it is back")
         finally:
             journal.close()
             for path in (*queue, *self._settling.waiting):
@@ -147,7 +147,7 @@ class Watch:
     def _changes(self) -> Iterator[set[Path]]:
         """Yield what changed, several times a second, until it is stopped."""
         try:
-            from watchfiles import watch  # noqa: PLC0415 (an extra)
+            from watchfiles import Change, watch  # noqa: PLC0415 (an extra)
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(
                 "--watch needs watchfiles: pip install 'img2img-toolkit[watch]'", name=error.name
@@ -164,6 +164,12 @@ class Watch:
                     ignore_permission_denied=True,
                 ):
                     yield {Path(path) for _, path in changed}
+                    deleted = {Path(path) for change, path in changed if change == Change.deleted}
+                    for folder in self.folders:
+                        if folder in deleted or not folder.is_dir():
+                            raise DataError(
+                                f"{folder}: the folder that was waited on is gone; start again once it is back"
+                            )
             except RuntimeError as error:
                 if "decode path" not in str(error):
                     raise
@@ -204,8 +210,9 @@ class Watch:
         for entry in report.entries:
             source = next(job.source for job in todo if job.name == entry.name)
             self._note(source, entry)
-            if entry.status == "not reached":
+            if entry.status == "not reached" or entry.reason == _FOLDER_GONE:
                 del self._seen[source]
+                self._settling.touch(source, time.monotonic())
 
     def _refused(self, job: Job, journal: Journal) -> str:
         """Return why a job may not be done, or nothing."""
@@ -253,19 +260,13 @@ class _Share:
     def when_due(self, do: Callable[[], None]) -> None:
         began = time.monotonic()
         if self.wanted and began >= self._next:
-            do()
-            self.wanted, ended = False, time.monotonic()
+            with contextlib.suppress(FileNotFoundError):  # the folder was deleted meanwhile: the next time
+                do()
+                self.wanted = False
+            ended = time.monotonic()
             self._next = ended + self.share * (ended - began)
 
 
 @dataclass(frozen=True)
 class _Event:
     is_set: Callable[[], bool]
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
-    try:
-        found = folder.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
