@@ -17,6 +17,7 @@ from PIL import Image
 
 import img2img
 from img2img.errors import DataError
+from img2img.image import TEMPORARY_PREFIX
 from img2img.translate import files as files_module
 from img2img.translate import folder as batch
 from img2img.translate.files import Files
@@ -123,8 +124,8 @@ def test_a_journal_that_a_kill_cut_short_still_serves(model, images, tmp_path):
 # Stopped and killed
 
 
-def start(model, source, out):
-    words = [sys.executable, "-m", "img2img", "translate", model, source, out, "--device", "cpu"]
+def start(model, source, out, *more):
+    words = [sys.executable, "-m", "img2img", "translate", model, source, out, "--device", "cpu", *more]
     return subprocess.Popen(
         list(map(str, words)),
         stdout=subprocess.PIPE,
@@ -169,6 +170,7 @@ def test_kills_and_signals_cost_nothing_but_time(model, tmp_path):
     said = run_command("translate", model, source, out, "--device", "cpu").stdout
     assert " skipped" in said
     assert tree(out) == tree(tmp_path / "undisturbed")
+    assert not list(out.rglob(f"{TEMPORARY_PREFIX}*.tmp"))
 
 
 def test_fail_fast_stops_and_counts_what_was_not_reached(model, images, tmp_path):

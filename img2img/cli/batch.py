@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
     from img2img.translate.folder import How, Verdict
     from img2img.translate.inputs import Plan
     from img2img.translate.report import Entry, FolderReport
-    from img2img.translate.translation import Translation
 
 SOME_FAILED = 3
 
@@ -45,13 +46,20 @@ def say_plan(console: Console, todo: Plan, how: How) -> None:
     console.print(f"{count:,} of {len(verdicts):,} would be translated; nothing was written", highlight=False)
 
 
-def run(console: Console, todo: Plan, how: How, translation: Translation) -> None:
-    """Translate a batch under a bar, write its reports, say what became of it, and leave with its exit code."""
-    import signal
+def run(console: Console, todo: Plan, how: How, do: Callable[[How], FolderReport]) -> None:
+    """Do a batch under a bar, write its reports, say what became of it, and leave with its exit code."""
     from dataclasses import replace
 
-    from img2img.translate.folder import translate_folder
-    from img2img.translate.report import write_lines, write_page
+    with stoppable() as received, _bar(console, len(todo.jobs)) as (advance, within):
+        report = do(replace(how, stop=lambda: bool(received), progress=advance, within=within))
+    save(todo.out, report, how.part)
+    leave(console, todo.out if todo.out is not None else todo.jobs[0].target, report, received)
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[list[int]]:
+    """Collect the signals that ask to stop: the first is kept for the batch to see, the second stops at once."""
+    import signal
 
     received: list[int] = []
 
@@ -64,19 +72,30 @@ def run(console: Console, todo: Plan, how: How, translation: Translation) -> Non
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with _bar(console, len(todo.jobs)) as (advance, within):
-            how = replace(how, stop=lambda: bool(received), progress=advance, within=within)
-            report = translate_folder(translation, todo, how)
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if todo.out is not None:
-        todo.out.mkdir(parents=True, exist_ok=True)
-        part = f"-{how.part}" if how.part else ""
-        write_lines(todo.out / f"report{part}.jsonl", report.entries)
-        write_page(todo.out / f"report{part}.html", "img2img translate", report)
-    _say_end(console, todo, report)
-    if received:
+
+
+def save(out: Path | None, report: FolderReport, part: str = "") -> None:
+    """Write the reports into the folder of the outputs, if it is one."""
+    from img2img.translate.report import write_lines, write_page
+
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        name = f"report{'-' * bool(part)}{part}"
+        write_lines(out / f"{name}.jsonl", report.entries)
+        write_page(out / f"{name}.html", "img2img translate", report)
+
+
+def leave(console: Console, where: Path, report: FolderReport, received: list[int], *, waited: bool = False) -> None:
+    """Say what became of a batch and leave with its exit code.
+
+    ``waited``: being stopped is its only end, and counts only if something was left.
+    """
+    _say_end(console, where, report)
+    if received and (report.not_reached or not waited):
         typer.echo("stopped; the same command does the rest", err=True)
         sys.exit(128 + received[0])
     if report.failed:
@@ -92,7 +111,7 @@ def say_failed(console: Console, failed: Mapping[str, str]) -> None:
         console.print(said, style="red", highlight=False, soft_wrap=True, markup=False)
 
 
-def _say_end(console: Console, todo: Plan, report: FolderReport) -> None:
+def _say_end(console: Console, where: Path, report: FolderReport) -> None:
     from img2img.translate.report import printable
 
     say_failed(console, report.failed)
@@ -101,34 +120,28 @@ def _say_end(console: Console, todo: Plan, report: FolderReport) -> None:
             names = [printable(name) for name, note in by_name.items() if note == reason]
             more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
             console.print(f"{kind}: {reason}: {names[0]}{more}", highlight=False, soft_wrap=True, markup=False)
-    where = todo.out if todo.out is not None else todo.jobs[0].target
     console.print(printable(f"{report.summary()}: {where}"), highlight=False, soft_wrap=True, markup=False)
 
 
-def _bar(console: Console, total: int):  # type: ignore[no-untyped-def]  # noqa: ANN202 (a context manager of two callables)
-    import contextlib
-    from collections.abc import Iterator
-
+@contextlib.contextmanager
+def _bar(console: Console, total: int) -> Iterator[tuple[Callable[[Entry], None], Callable[[float], None]]]:
+    """Show a bar; what is yielded moves it on by an input, and by the part of a video that is done."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    @contextlib.contextmanager
-    def bar() -> Iterator[tuple[Callable[[Entry], None], Callable[[float], None]]]:
-        if not console.is_terminal:
-            yield lambda entry: None, lambda part: None  # noqa: ARG005
-            return
-        speed = TextColumn("{task.fields[rate]}")
-        columns = (BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
-        with Progress(*columns, console=console) as progress:
-            task = progress.add_task("", total=total, rate="")
+    if not console.is_terminal:
+        yield lambda entry: None, lambda part: None  # noqa: ARG005
+        return
+    speed = TextColumn("{task.fields[rate]}")
+    columns = (BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=total, rate="")
 
-            def advance(entry: Entry) -> None:
-                speed_now = progress.tasks[0].speed
-                rate = "" if entry.status == "skipped" or not speed_now else f"{speed_now:.3g} images/s"
-                progress.update(task, completed=int(progress.tasks[0].completed) + 1, rate=rate)
+        def advance(entry: Entry) -> None:
+            speed_now = progress.tasks[0].speed
+            rate = "" if entry.status == "skipped" or not speed_now else f"{speed_now:.3g} images/s"
+            progress.update(task, completed=int(progress.tasks[0].completed) + 1, rate=rate)
 
-            def within(part: float) -> None:
-                progress.update(task, completed=int(progress.tasks[0].completed) + min(part, 0.999))
+        def within(part: float) -> None:
+            progress.update(task, completed=int(progress.tasks[0].completed) + min(part, 0.999))
 
-            yield advance, within
-
-    return bar()
+        yield advance, within

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from img2img.cli import watching
 from img2img.cli.batch import run, say_plan, say_start
+from img2img.cli.clustered import RUNNERS, refuse, run_on_cluster
 
 if TYPE_CHECKING:
     from img2img.image import Signer
@@ -46,6 +48,19 @@ def translate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     shard: Annotated[
         str | None, typer.Option(help="2/5: only every 5th image from the 2nd; five such commands share the work.")
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Then wait for new and changed images in the folders IN, until Ctrl-C.")
+    ] = False,
+    runner: Annotated[
+        str, typer.Option(help="local, or ray: a cluster (RAY_ADDRESS) whose machines all see MODEL, IN and OUT.")
+    ] = "local",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Of --runner ray; by default as many as there is room for.")
+    ] = None,
+    worker_cpus: Annotated[float | None, typer.Option(min=0.1, help="Of each worker; by default up to 4.")] = None,
+    worker_gpus: Annotated[
+        float | None, typer.Option(min=0, help="Of each worker, such as 0.5; by default 1 where there are some.")
     ] = None,
     strength: Annotated[float, typer.Option(min=0, max=1, help="1 is the translation, 0 the source.")] = 1.0,
     keep_color: Annotated[
@@ -127,6 +142,7 @@ def translate(
     img2img translate runs/colour 'scans/**/*.tif' more/ out/ --format png
     """
     from dataclasses import replace
+    from functools import partial
 
     from rich.console import Console
 
@@ -134,15 +150,18 @@ def translate(
     from img2img.devices import keep_freed_memory
     from img2img.errors import ConfigError
     from img2img.image import suffixes
+    from img2img.translate.cluster import Pool
     from img2img.translate.controls import Controls
     from img2img.translate.files import Files
-    from img2img.translate.inputs import plan
+    from img2img.translate.folder import How, translate_folder
+    from img2img.translate.inputs import job_below, plan
     from img2img.translate.memory import Memory
     from img2img.translate.setup import Setup
 
     for name, value, known in (
         ("weights", weights, ("ema", "raw")),
         ("existing", existing, _EXISTING),
+        ("runner", runner, RUNNERS),
         ("precision", precision, ("auto", "fp32", "bf16")),
         ("engine", engine, ("auto", "eager", "compiled", "onnx", "openvino", "int8")),
         ("frames", frames, ("all", "first")),
@@ -179,32 +198,44 @@ def translate(
         controls=Controls(strength, keep_color, mask),
         video_statistics=video_statistics,  # type: ignore[arg-type]
     )
-    if "-" in sources or out == "-":
+    pool = Pool(workers, worker_cpus, worker_gpus)
+    stdio = "-" in sources or out == "-"
+    refuse(runner, pool, watch=watch, shard=shard, dry_run=dry_run, standard_input=stdio)
+    if watch:
+        sources = watching.waited_on(sources, out, shard=shard, dry_run=dry_run, fail_fast=fail_fast)
+    if stdio:
         if setup.controls != Controls():
             raise ConfigError("--strength, --keep-color and --mask need files, not standard input and output")
         _through(sources, out, file_format, setup)
         return
     keep_freed_memory()
     console = Console()
-    whole = plan(sources, out, file_format=file_format, suffix=suffix, kinds=suffixes(value_range))
+    named = partial(job_below, out=Path(out), file_format=file_format, suffix=suffix, kinds=suffixes(value_range))
+    whole = plan(sources, may_be_empty=watch, **named.keywords)
     part = _part(shard)
     todo = whole.shard(*part) if part else whole
     if dry_run and not todo.jobs:
         console.print("nothing falls to this shard")
         return
+    asked: dict[str, Any] = {"existing": existing, "fail_fast": fail_fast, "threads": threads}
+    if runner == "ray":
+        run_on_cluster(console, todo, setup, How(**asked), pool)
+        return
     translator = setup.load(_say_once())
     how = replace(
         setup.how(translator, whole, afresh=existing == "overwrite"),
-        existing=existing,  # type: ignore[arg-type]
-        fail_fast=fail_fast,
-        threads=threads,
+        **asked,
         part=f"{part[0]}of{part[1]}" if part else "",
     )
     if dry_run:
         say_plan(console, todo, how)
         return
     say_start(console, todo, translator.direction(to), translator.directions, str(translator))
-    run(console, todo, how, setup.translation(translator))
+    translation = setup.translation(translator)
+    if watch:
+        watching.run(console, todo, how, translation, sources, named)
+        return
+    run(console, todo, how, lambda how: translate_folder(translation, todo, how))
 
 
 def _devices(given: str | None) -> tuple[str, ...]:

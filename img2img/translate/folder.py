@@ -6,7 +6,7 @@ import errno
 import io
 import os
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,13 +15,13 @@ from typing import Any, Literal, NamedTuple
 from torch import Tensor
 
 from img2img.errors import DataError
-from img2img.image import Picture, Pictures, Plane, on_white
+from img2img.image import TEMPORARY_PREFIX, Picture, Pictures, Plane, on_white
 from img2img.translate.controls import Controls
 from img2img.translate.files import Files
 from img2img.translate.inputs import Job, Plan
 from img2img.translate.journal import Journal, State, stamp
 from img2img.translate.pipeline import Stages, flow
-from img2img.translate.report import Entry, FolderReport, Status, spread
+from img2img.translate.report import PICTURES_ON_PAGE, Entry, FolderReport, Status, spread
 from img2img.translate.translation import Prepared, Translation
 
 Existing = Literal["skip", "newer", "overwrite", "error"]
@@ -31,7 +31,6 @@ that is not ours. ``newer``: also replace what is older than its source. ``overw
 _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _THUMBNAIL_PX = 256
 _LISTED = 3
-_PICTURES_ON_PAGE = 120
 
 
 Reached = Callable[[float], None]
@@ -74,6 +73,7 @@ class How:
         beside: the same translation on further devices.
         settings: what decides the outputs' bytes beside that, for the journal.
         part: see :meth:`Journal.of`.
+        shown: names of inputs whose pictures before and after are kept; by default some, evenly spread.
         stop: asked before every image; once true, what has begun is finished and the rest is left. A video that has
             begun is not: it would take too long, and nothing of it is written.
         progress: called with each entry.
@@ -91,6 +91,7 @@ class How:
     beside: tuple[Translation, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     part: str = ""
+    shown: frozenset[str] | None = None
     stop: Callable[[], bool] = lambda: False
     progress: Callable[[Entry], None] | None = None
     within: Callable[[float], None] = lambda _: None
@@ -113,8 +114,12 @@ class Verdict:
 
 def journal_of(plan: Plan, how: How) -> Journal | None:
     """Return the record of the folder that a plan writes; None for one file to one file."""
-    settings = {**how.settings, **how.files.settings(), **how.controls.settings()}
-    return Journal.of(plan.out, settings, how.part) if plan.out else None
+    return Journal.of(plan.out, settings_of(how), how.part) if plan.out else None
+
+
+def settings_of(how: How) -> dict[str, Any]:
+    """Return all that decides the outputs' bytes, for the journal."""
+    return {**how.settings, **how.files.settings(), **how.controls.settings()}
 
 
 def decide(plan: Plan, journal: Journal | None, existing: Existing | None) -> list[Verdict]:
@@ -159,7 +164,9 @@ def _verdict(job: Job, state: State, existing: Existing) -> Verdict:
     return Verdict(job, "failed", f"{job.target.name} {why}; --existing overwrite replaces it")
 
 
-def translate_folder(translation: Translation, plan: Plan, how: How | None = None) -> FolderReport:
+def translate_folder(
+    translation: Translation, plan: Plan, how: How | None = None, journal: Journal | None = None
+) -> FolderReport:
     """Translate every image, keeping names, tree and formats; a broken image is reported and passed over.
 
     Each file is written under a temporary name and renamed, and the journal says what was completed, so that an
@@ -169,6 +176,7 @@ def translate_folder(translation: Translation, plan: Plan, how: How | None = Non
         translation: one picture to another.
         plan: from what to what.
         how: the rest.
+        journal: one that the caller has open, and closes; by default the folder's.
 
     Returns:
         What became of every input.
@@ -178,22 +186,49 @@ def translate_folder(translation: Translation, plan: Plan, how: How | None = Non
         OSError: if the disk is full or read-only: the next image would fail alike.
     """
     how = how or How()
-    began = time.monotonic()
-    journal = journal_of(plan, how)
-    verdicts = decide(plan, journal, how.existing)
-    report = FolderReport(inputs=len(plan.jobs), others=plan.others)
+    own = journal_of(plan, how) if journal is None else None
+    journal = journal or own
     try:
-        for entry in _entries(translation, verdicts, journal, how, plan.out):
-            report.entries.append(entry)
-            report.seconds = time.monotonic() - began
-            if how.progress is not None:
-                how.progress(entry)
+        verdicts = decide(plan, journal, how.existing)
+        left = left_by_kills(own)
+        return collected(_entries(translation, verdicts, journal, how, plan.out), plan, how.progress, left)
     finally:
-        if journal:
-            journal.close()
+        if own:
+            own.close()
+
+
+def left_by_kills(journal: Journal | None) -> list[Path]:
+    """List the temporary files of earlier runs, of outputs and reports; to be removed once the batch is done."""
+    folders = {journal.path.parent, *journal.interrupted()} if journal else ()
+    return [path for folder in folders for path in folder.glob(f"{TEMPORARY_PREFIX}*.tmp")]
+
+
+def collected(
+    entries: Iterable[Entry],
+    plan: Plan,
+    progress: Callable[[Entry], None] | None = None,
+    left: Sequence[Path] = (),
+) -> FolderReport:
+    """Return the report of a plan from the entries of what was reached, in any order, as they come.
+
+    Args:
+        entries: at most one for each job.
+        plan: of them.
+        progress: called with each entry.
+        left: files of earlier runs, see :func:`left_by_kills`, to remove once nothing is left to do.
+    """
+    began = time.monotonic()
+    report = FolderReport(inputs=len(plan.jobs), others=plan.others)
+    for entry in entries:
+        report.entries.append(entry)
+        report.seconds = time.monotonic() - began
+        if progress is not None:
+            progress(entry)
     reached = {entry.name for entry in report.entries}
-    report.entries += [_entry(v.job, "not reached", plan.out) for v in verdicts if v.job.name not in reached]
-    order = {verdict.job.name: number for number, verdict in enumerate(verdicts)}
+    for path in left if len(reached) == report.inputs else ():
+        path.unlink(missing_ok=True)
+    report.entries += [entry_of(job, "not reached", plan.out) for job in plan.jobs if job.name not in reached]
+    order = {job.name: number for number, job in enumerate(plan.jobs)}
     report.entries.sort(key=lambda entry: order[entry.name])
     return report
 
@@ -207,7 +242,7 @@ def _entries(
 ) -> Iterator[Entry]:
     for verdict in verdicts:
         if verdict.status is not None:
-            yield _entry(verdict.job, verdict.status, out, verdict.reason)
+            yield entry_of(verdict.job, verdict.status, out, verdict.reason)
     work = _Work(
         (translation, *how.beside), how, journal, [verdict.job for verdict in verdicts if verdict.status is None]
     )
@@ -263,9 +298,10 @@ class _Work:
     def __init__(self, lanes: tuple[Translation, ...], how: How, journal: Journal | None, jobs: list[Job]) -> None:
         self.lanes, self.how, self.journal, self.jobs = lanes, how, journal, jobs
         self.files = how.files
-        self.shown = {jobs[index].name for index in spread(len(jobs), _PICTURES_ON_PAGE)} if jobs else set()
+        shown = frozenset(jobs[index].name for index in spread(len(jobs), PICTURES_ON_PAGE)) if jobs else frozenset()
+        self.shown = shown if how.shown is None else how.shown
         self.notes: dict[str, str] = {}
-        self.stamps: dict[str, list[int] | None] = {}
+        self.stamps: dict[str, tuple[int, int] | None] = {}
         self.pictures: dict[str, tuple[bytes, bytes]] = {}
         self.masks: dict[str, Plane] = {}
         self._before: dict[str, bytes] = {}
@@ -356,7 +392,8 @@ def _thumbnail(picture: Picture) -> bytes:
     return data.getvalue()
 
 
-def _entry(job: Job, status: Status, out: Path | None, reason: str = "") -> Entry:
+def entry_of(job: Job, status: Status, out: Path | None, reason: str = "") -> Entry:
+    """Return the entry of an input that was not translated."""
     return Entry(job.name, _shown(job, out), status, reason)
 
 

@@ -75,6 +75,7 @@ def plan(
     file_format: str | None = None,
     suffix: str = "",
     kinds: frozenset[str] = SUFFIXES,
+    may_be_empty: bool = False,
 ) -> Plan:
     """List what is translated to where.
 
@@ -84,6 +85,7 @@ def plan(
         file_format: ending to write instead of each image's own, such as ``png``, or of each video's, such as ``mp4``.
         kinds: endings of names that are taken for images.
         suffix: put behind the stem: ``_colour`` makes ``a.png`` into ``a_colour.png``.
+        may_be_empty: whether folders without images are no mistake.
 
     Returns:
         The plan. A file without such an ending counts as one if its first bytes say so, and its translation gets
@@ -94,13 +96,13 @@ def plan(
             the inputs, or the format is unknown.
     """
     out = Path(out)
-    ending = None if file_format is None else f".{file_format.lower().removeprefix('.')}"
+    ending = _ending(file_format)
     images, kinds = kinds, kinds | VIDEO_SUFFIXES
     if ending is not None and ending not in kinds:
         raise DataError(f"format {file_format}: expected one of {', '.join(sorted(kind[1:] for kind in kinds))}")
     if "/" in suffix or os.sep in suffix:
         raise DataError(f"suffix {suffix}: expected a part of a file name, got a path")
-    found, others = _found(sources, kinds)
+    found, others = _found(sources, kinds, may_be_empty=may_be_empty)
     if len(found) == 1 and len(sources) == 1 and not Path(sources[0]).is_dir() and not out.is_dir() and out.suffix:
         return _one(found[0], out, images)
     if out.exists() and not out.is_dir():
@@ -108,14 +110,41 @@ def plan(
     for source in map(Path, sources):
         if lies_within(out, source):
             raise DataError(f"{out}: the output lies in the input folder {source}; choose a folder outside it")
-    jobs = _apart([Job(i.name.as_posix(), i.source, out / i.renamed(suffix, ending)) for i in found], out)
-    if ending is not None and not any(job.target.suffix == ending for job in jobs):
+    jobs = _apart([one.job(out, suffix, ending) for one in found], out)
+    if ending is not None and jobs and not any(job.target.suffix == ending for job in jobs):
         raise DataError(f"format {file_format}: there are no {'videos' if ending in VIDEO_SUFFIXES else 'images'}")
     own = {job.source.resolve() for job in jobs}
     for job in jobs:
         if job.target.exists() and job.target.resolve() in own:
             raise DataError(f"{job.target}: the output would replace an input; choose another folder")
     return Plan(tuple(jobs), out, others)
+
+
+def job_below(
+    file: Path,
+    folder: Path,
+    out: Path,
+    *,
+    file_format: str | None = None,
+    suffix: str = "",
+    kinds: frozenset[str] = SUFFIXES,
+) -> Job | None:
+    """Return what :func:`plan` makes of one file below a folder, as far as other files do not matter; None if no image.
+
+    Args:
+        file: the file.
+        folder: that was given to translate.
+        out: as for :func:`plan`, as the rest.
+        file_format: see there.
+        suffix: see there.
+        kinds: see there.
+    """
+    found = _below(file, folder, kinds | VIDEO_SUFFIXES)
+    return found and found.job(out, suffix, _ending(file_format))
+
+
+def _ending(file_format: str | None) -> str | None:
+    return None if file_format is None else f".{file_format.lower().removeprefix('.')}"
 
 
 def _one(found: _Found, target: Path, images: frozenset[str]) -> Plan:
@@ -151,9 +180,10 @@ class _Found(NamedTuple):
     def is_video(self) -> bool:
         return self.whole.suffix.lower() in VIDEO_SUFFIXES
 
-    def renamed(self, suffix: str, ending: str | None) -> Path:
+    def job(self, out: Path, suffix: str, ending: str | None) -> Job:
         of_its_kind = ending is not None and (ending in VIDEO_SUFFIXES) == self.is_video
-        return self.whole.with_name(f"{self.whole.stem}{suffix}{ending if of_its_kind else self.whole.suffix}")
+        name = f"{self.whole.stem}{suffix}{ending if of_its_kind else self.whole.suffix}"
+        return Job(self.name.as_posix(), self.source, out / self.whole.with_name(name))
 
 
 def images(source: str | Path) -> list[tuple[str, Path]]:
@@ -165,7 +195,9 @@ def images(source: str | Path) -> list[tuple[str, Path]]:
     return [(image.name.as_posix(), image.source) for image in _found([source], SUFFIXES)[0]]
 
 
-def _found(sources: Sequence[str | Path], kinds: frozenset[str]) -> tuple[list[_Found], int]:
+def _found(
+    sources: Sequence[str | Path], kinds: frozenset[str], *, may_be_empty: bool = False
+) -> tuple[list[_Found], int]:
     """Return images and videos with their names below the folder they were in, and how many files are neither."""
     images: dict[Path, _Found] = {}
     others = 0
@@ -173,19 +205,24 @@ def _found(sources: Sequence[str | Path], kinds: frozenset[str]) -> tuple[list[_
         if not path.is_dir():
             images[path] = _Found(path, Path(path.name), _missing_ending(path, kinds) or "")
             continue
-        for file in sorted(_files(path)):
-            name = file.relative_to(path)
-            hidden = any(part.startswith(".") for part in name.parts)  # .DS_Store, ._photo.jpg, temporary files
-            ending = None if hidden else _missing_ending(file, kinds)
-            if ending is None:
+        for file in sorted(files_below(path)):
+            found = _below(file, path, kinds)
+            if found is None:
                 others += 1
             else:
-                images[file] = _Found(file, name, ending)
-    if not images:
+                images[file] = found
+    if not images and not may_be_empty:
         given = ", ".join(map(str, sources))
         what = "images or videos" if kinds & VIDEO_SUFFIXES else "images"
         raise DataError(f"{given}: no {what} found; expected files that end in {', '.join(sorted(kinds))}")
     return list(images.values()), others
+
+
+def _below(file: Path, folder: Path, kinds: frozenset[str]) -> _Found | None:
+    name = file.relative_to(folder)
+    hidden = any(part.startswith(".") for part in name.parts)  # .DS_Store, ._photo.jpg, temporary files
+    ending = None if hidden else _missing_ending(file, kinds)
+    return None if ending is None else _Found(file, name, ending)
 
 
 def _missing_ending(file: Path, kinds: frozenset[str]) -> str | None:
@@ -193,7 +230,8 @@ def _missing_ending(file: Path, kinds: frozenset[str]) -> str | None:
     return "" if file.suffix.lower() in kinds else _sniffed(file)
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def files_below(folder: Path) -> Iterator[Path]:
+    """List the files of a tree; links to folders are not followed."""
     for root, _, names in os.walk(folder):
         for name in names:
             yield Path(root, name)

@@ -13,6 +13,7 @@ from img2img import report as html
 from img2img.image import atomically
 
 Status = Literal["translated", "failed", "skipped", "not reached"]
+PICTURES_ON_PAGE = 120
 _LISTED_ON_PAGE = 1000
 
 
