@@ -15,7 +15,7 @@ from img2img.image.levels import (
 from img2img.image.opening import FORMATS, MAX_FRAMES, MAX_PIXELS, SUFFIXES, opened, suffixes
 from img2img.image.picture import Picture, Pictures, ValueRange, to_image
 from img2img.image.provenance import Mark
-from img2img.image.reading import Frames, picture_of, read_picture, read_pictures
+from img2img.image.reading import Frames, count_frames, picture_of, read_picture, read_pictures
 from img2img.image.writing import (
     FRAME_SUFFIXES,
     WHITE,
@@ -46,6 +46,7 @@ __all__ = [
     "ValueRange",
     "atomically",
     "check_writable",
+    "count_frames",
     "format_of",
     "opened",
     "picture_of",

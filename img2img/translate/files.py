@@ -19,6 +19,7 @@ from img2img.image import (
     Pictures,
     ValueRange,
     check_writable,
+    count_frames,
     opened,
     read_pictures,
     write_pictures,
@@ -66,7 +67,7 @@ class Files:
             if self.goes_by_regions(source):
                 return 0
             with opened(source, name, max_pixels=self.max_pixels) as image:
-                count = getattr(image, "n_frames", 1) if self.frames == "all" else 1
+                count = count_frames(image) if self.frames == "all" else 1
                 return image.width * image.height * count * _BYTES_PER_PIXEL
         except DataError:  # a NPY file, or one that cannot be read: then reading says why
             return source.stat().st_size if source.is_file() else 0

@@ -48,7 +48,10 @@ def bytes_per_px(network: Generator) -> float:
     if network not in _bytes_per_px:
         side = network.fit(_PROBE_PX)
         tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-        on_meta = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()}
+        on_meta = {
+            name: torch.empty_like(tensor, device="meta", dtype=torch.float32 if tensor.is_floating_point() else None)
+            for name, tensor in tensors.items()
+        }
         image = torch.empty(1, network.in_channels, side, side, device="meta")
         with torch.no_grad(), AliveBytes() as alive:
             alive.count(image)

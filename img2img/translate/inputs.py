@@ -107,9 +107,9 @@ def plan(
         for i in found
     ]
     jobs = _apart(jobs, out)
-    own = {job.source.resolve() for job in jobs}
+    own = {_real(job.source) for job in jobs}
     for job in jobs:
-        if job.target.exists() and job.target.resolve() in own:
+        if job.target.exists() and _real(job.target) in own:
             raise DataError(f"{job.target}: the output would replace an input; choose another folder")
     return Plan(tuple(jobs), out, others)
 
@@ -119,7 +119,7 @@ def _one(source: Path, target: Path, kinds: frozenset[str]) -> Plan:
         raise DataError(
             f"{target}: expected an existing folder or a name that ends in one of {', '.join(sorted(kinds))}"
         )
-    if target.exists() and target.resolve() == source.resolve():
+    if target.exists() and _real(target) == _real(source):
         raise DataError(f"{target}: the output is the input; choose another name or folder")
     return Plan((Job(source.name, source, target),), None)
 
@@ -227,5 +227,9 @@ def _ignores_case(folder: Path) -> bool:
         return Path(probe.name.replace("img2img-case", "IMG2IMG-CASE")).exists()
 
 
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # Path.resolve raises on a link that leads to itself
+
+
 def _within(path: Path, folder: Path) -> bool:
-    return path.resolve().is_relative_to(folder.resolve())
+    return _real(path).is_relative_to(_real(folder))
