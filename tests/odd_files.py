@@ -232,8 +232,8 @@ def interlaced() -> bytes:
 
 
 PROMISED = {
-    truncated: 12, damaged: 10, wrong_kinds: 10, wrong_suffixes: 4, bombs: 8, modes: 16, animations: 5, orientations: 10,
-    profiles: 5, sizes: 8, metadata: 4, specials: 4,
+    truncated: 12, damaged: 10, wrong_kinds: 10, wrong_suffixes: 4, bombs: 8, modes: 16, animations: 5,
+    orientations: 10, profiles: 5, sizes: 8, metadata: 4, specials: 4,
 }  # fmt: skip
 """How many of each group there are at least."""
 

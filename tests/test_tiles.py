@@ -357,6 +357,7 @@ def test_bytes_are_counted_while_tensors_live():
 def test_activations_are_measured_on_the_network():
     """Twice the channels, about twice the bytes."""
     narrow, wide = (bytes_per_px(network_of(base_channels=base)) for base in (8, 16))
+    assert bytes_per_px(network_of(base_channels=8).bfloat16()) == narrow  # its image comes in float32
     assert 1.7 < wide / narrow < 2.1
     assert narrow >= 2 * 8 * 4  # what goes into the first norm and what comes out
 

@@ -51,10 +51,9 @@ def to_pixels(image: Tensor, dtype: DTypeLike = np.uint8) -> Pixels:
     if np.dtype(dtype) == np.float32:
         return values.clamp(-1, 1).permute(1, 2, 0).contiguous().cpu().numpy()
     highest = highest_level(dtype)
-    levels = values.add(1).mul(highest / 2).round().clamp(0, highest).permute(1, 2, 0).contiguous()
-    if np.dtype(dtype) == np.uint8:
-        return levels.to(torch.uint8).cpu().numpy()
-    return levels.cpu().numpy().astype(np.uint16)
+    levels = values.add(1).mul_(highest / 2).round_().clamp_(0, highest)
+    whole = levels.to(torch.uint8 if np.dtype(dtype) == np.uint8 else torch.int32)
+    return whole.permute(1, 2, 0).contiguous().cpu().numpy().astype(dtype, copy=False)
 
 
 def round_to_8_bits(image: Tensor) -> Tensor:
