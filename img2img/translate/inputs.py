@@ -6,7 +6,7 @@ import os
 import tempfile
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from glob import glob, has_magic
 from pathlib import Path
 from typing import NamedTuple
@@ -97,8 +97,8 @@ def plan(
         raise DataError(f"{given}: no images found; expected files that end in {', '.join(sorted(kinds))}")
     if len(found) == 1 and len(sources) == 1 and not Path(sources[0]).is_dir() and not out.is_dir() and out.suffix:
         return _one(found[0].source, out, kinds)
-    if out.exists() and not out.is_dir():
-        raise DataError(f"{out}: expected a folder to write into, got a file")
+    if os.path.lexists(out) and not out.is_dir():
+        raise DataError(f"{out}: expected a folder to write into, got a file or a link that leads nowhere")
     for source in map(Path, sources):
         if source.is_dir() and _within(out, source):
             raise DataError(f"{out}: the output lies in the input folder {source}; choose a folder outside it")
@@ -109,7 +109,7 @@ def plan(
     jobs = _apart(jobs, out)
     own = {_real(job.source) for job in jobs}
     for job in jobs:
-        if job.target.exists() and _real(job.target) in own:
+        if _real(job.target) in own:
             raise DataError(f"{job.target}: the output would replace an input; choose another folder")
     return Plan(tuple(jobs), out, others)
 
@@ -119,7 +119,7 @@ def _one(source: Path, target: Path, kinds: frozenset[str]) -> Plan:
         raise DataError(
             f"{target}: expected an existing folder or a name that ends in one of {', '.join(sorted(kinds))}"
         )
-    if target.exists() and _real(target) == _real(source):
+    if _real(target) == _real(source):
         raise DataError(f"{target}: the output is the input; choose another name or folder")
     return Plan((Job(source.name, source, target),), None)
 
@@ -195,23 +195,25 @@ def _apart(jobs: Sequence[Job], out: Path) -> list[Job]:
     On a file system that does not tell upper from lower case, names that differ by it alone are one.
     """
     same_case = _ignores_case(out)
-    groups: dict[str, list[int]] = {}
-    for index, job in enumerate(jobs):
-        groups.setdefault(_folded(job.target, same_case=same_case), []).append(index)
     apart = list(jobs)
-    for indices in groups.values():
-        if len(indices) == 1:
-            continue
-        whole = [out / f"{jobs[i].name}{jobs[i].target.suffix}" for i in indices]
-        if len({_folded(path, same_case=same_case) for path in whole}) < len(whole):
-            names = ", ".join(str(jobs[i].source) for i in indices[:_LISTED])
-            raise DataError(
-                f"{len(indices)} inputs would be written to {jobs[indices[0]].target}: {names}; "
-                "translate them into folders of their own"
-            )
-        for i, target in zip(indices, whole, strict=True):
-            apart[i] = Job(jobs[i].name, jobs[i].source, target)
+    for indices in _same(jobs, same_case=same_case):
+        for i in indices:
+            apart[i] = replace(jobs[i], target=out / f"{jobs[i].name}{jobs[i].target.suffix}")
+    for indices in _same(apart, same_case=same_case):
+        names = ", ".join(str(jobs[i].source) for i in indices[:_LISTED])
+        raise DataError(
+            f"{len(indices)} inputs would be written to {jobs[indices[0]].target}: {names}; "
+            "translate them into folders of their own"
+        )
     return apart
+
+
+def _same(jobs: Sequence[Job], *, same_case: bool) -> list[list[int]]:
+    """Return which jobs would be written to one name, by their numbers."""
+    groups: dict[str, list[int]] = {}
+    for number, job in enumerate(jobs):
+        groups.setdefault(_folded(job.target, same_case=same_case), []).append(number)
+    return [numbers for numbers in groups.values() if len(numbers) > 1]
 
 
 def _folded(path: Path, *, same_case: bool) -> str:

@@ -78,7 +78,7 @@ class Journal:
         """Say what stands at a job's target."""
         try:
             there = job.target.lstat()
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError:  # not there, or its name is too long, or not ours to look at: then writing says why
             return "missing"
         name = self._name(job)
         if name not in self._done:
