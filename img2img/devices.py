@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
+import sys
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -28,9 +31,10 @@ def resolve_device(name: str) -> torch.device:
     }
     if name == "auto":
         return torch.device(next(device for device, there in available.items() if there))
-    if name not in available:
+    kind, _, number = name.partition(":")
+    if kind not in available or (number and not (kind == "cuda" and number.isdecimal())):
         raise ConfigError(f"--device {name}: unknown{nearest(name, ['auto', *available])}")
-    if not available[name]:
+    if not available[kind] or (number and int(number) >= torch.cuda.device_count()):
         there = ", ".join(device for device, yes in available.items() if yes)
         raise ConfigError(f"--device {name}: this machine's torch has no {name} device; available: {there}")
     return torch.device(name)
@@ -71,3 +75,26 @@ def keep_freed_memory() -> bool:
         return False
     system = ctypes.CDLL(None)
     return bool(system.mallopt(_GLIBC_MMAP_MAX, 0) and system.mallopt(_GLIBC_TRIM_THRESHOLD, -1))
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be made again: ``$IMG2IMG_CACHE``, else where the system keeps such things."""
+    if given := os.environ.get("IMG2IMG_CACHE"):
+        return Path(given)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "img2img"
+    if sys.platform == "darwin":
+        return Path.home() / "Library/Caches/img2img"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "img2img"
+
+
+def processor_name(device: torch.device) -> str:
+    """Return what a device's speed depends on: the model of a GPU, or of the CPU and the number of threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        model = platform.processor() or platform.machine()
+    return f"{model}, {torch.get_num_threads()} threads"

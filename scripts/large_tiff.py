@@ -22,6 +22,7 @@ from torch import Tensor
 
 import img2img
 from img2img.image import read_picture, to_tensor, with_channels
+from img2img.translate.memory import Memory
 from img2img.translate.tiff import TiffForm, open_regions, translate_tiff, write_tiff
 
 DARKEST = 0.4
@@ -46,7 +47,13 @@ def main() -> None:
         network = img2img.ResNetGenerator(3, 3, num_blocks=given.blocks, base_channels=given.channels).eval()
         print(f"{side}x{side} px, {source.stat().st_size / 1e6:.0f} MB on the disk; before: {_peak_gb():.2f} GB")
         began = time.monotonic()
-        translate_tiff(network, source, target, max_pixels=side**2, tile_px=given.tile, say=print, statistics="reduced")
+        translate_tiff(
+            network,
+            source,
+            target,
+            max_pixels=side**2,
+            memory=Memory(tile_px=given.tile, say=print, statistics="reduced"),
+        )
         seconds = time.monotonic() - began
         with open_regions(target, side**2) as regions:
             assert regions.shape == (side, side, 3)

@@ -22,6 +22,7 @@ import img2img
 from img2img.image import read_picture, to_pixels, to_tensor, with_channels
 from img2img.networks.base import Generator
 from img2img.translate import tiles
+from img2img.translate.memory import Memory
 from img2img.translate.statistics import reach_px
 from img2img.translate.tiles import translate_tiled
 
@@ -50,20 +51,20 @@ def main() -> None:
     image = to_tensor(pixels)[None]
     with torch.inference_mode():
         whole = network(image)
-    tiling = tiles.plan(network, given.tile, given.overlap, print)
+    tiling = tiles.plan(network, Memory(given.tile, given.overlap, say=print))
     print(
         f"{image.shape[3]}x{image.shape[2]} px, tiles of {tiling.tile_px} px that overlap by {tiling.overlap_px} px; "
         f"the network looks {reach_px(network, 2048)} px around each pixel; whole: mean {_levels(whole).mean():.1f}, "
         f"deviation {_levels(whole).std():.1f} levels"
     )
     options = {"tile_px": tiling.tile_px, "overlap_px": tiling.overlap_px}
-    shared = translate_tiled(network, image, **options, statistics="exact")
-    alone = translate_tiled(network, image, **options, statistics="none")
+    shared = translate_tiled(network, image, Memory(**options, statistics="exact"))
+    alone = translate_tiled(network, image, Memory(**options, statistics="none"))
     _report("exact", shared, whole)
     reduced = {}
     for factor in FACTORS:
         tiles._REDUCED_PX = image.shape[2] // factor * (image.shape[3] // factor)  # noqa: SLF001
-        reduced[factor] = translate_tiled(network, image, **options, statistics="reduced")
+        reduced[factor] = translate_tiled(network, image, Memory(**options, statistics="reduced"))
         _report(f"reduced {factor}x", reduced[factor], whole)
     _report("none shared", alone, whole)
     if given.out:

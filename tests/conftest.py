@@ -6,6 +6,7 @@ import os
 
 os.environ["WANDB_MODE"] = "offline"
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+os.environ["IMG2IMG_ENGINE"] = "eager"  # to measure takes seconds for each of the many small networks
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import contextlib

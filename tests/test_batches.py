@@ -331,11 +331,11 @@ def test_a_pipeline_keeps_order_and_memory_and_loses_nothing(weights, broken, th
 
         return run
 
-    def make(item, found):
+    def make(items, found):
         try:
-            return stage("make")(item, found)
+            return [stage("make")(item, one) for item, one in zip(items, found, strict=True)]
         except ValueError:
-            inside[0] -= weights[item]
+            inside[0] -= weights[items[0]]
             raise
 
     def write(item, made):
@@ -346,7 +346,7 @@ def test_a_pipeline_keeps_order_and_memory_and_loses_nothing(weights, broken, th
                 inside[0] -= weights[item]
             raise
 
-    stages = Stages(stage("weigh"), stage("read"), make, write)
+    stages = Stages(stage("weigh"), stage("read"), [make], write)
     done = list(flow(range(len(weights)), stages, threads=threads, memory=10))
     assert [one.item for one in done] == list(range(len(weights)))
     assert {one.item: str(one.error) for one in done if one.error} == {
@@ -359,7 +359,10 @@ def test_a_pipeline_keeps_order_and_memory_and_loses_nothing(weights, broken, th
 def test_a_pipeline_that_is_stopped_finishes_what_has_begun():
     begun, finished = [], []
     stages = Stages(
-        lambda _: 1, lambda item: begun.append(item) or item, lambda item, _: item, lambda i, _: finished.append(i)
+        lambda _: 1,
+        lambda item: begun.append(item) or item,
+        [lambda items, _: items],
+        lambda i, _: finished.append(i),
     )
     for done in flow(range(1000), stages, threads=2, memory=100, stop=lambda: len(finished) > 20):
         assert done.error is None
@@ -372,7 +375,7 @@ def test_the_same_bytes_whatever_the_number_of_threads(model, images, tmp_path):
     trees = []
     for threads in (1, 3):
         how = batch.How(threads=threads)
-        batch.translate_folder(translator.picture, plan([images], tmp_path / str(threads)), how)
+        batch.translate_folder(translator.translation(), plan([images], tmp_path / str(threads)), how)
         trees.append(tree(tmp_path / str(threads)))
     assert trees[0] == trees[1]
     assert np.asarray(Image.open(tmp_path / "1" / "top.jpg")).shape == (30, 40, 3)

@@ -20,9 +20,10 @@ from img2img.networks.base import Generator
 from img2img.networks.generators.resnet import ResNetGenerator
 from img2img.networks.generators.unet import UNetGenerator
 from img2img.networks.layers.norm import Norm2d
-from img2img.translate import fitting, tiles
-from img2img.translate.fitting import AliveBytes, bytes_per_px, control_group_bytes, fitting_tile_px, is_out_of_memory
+from img2img.translate import fitting, memory, tiles
+from img2img.translate.fitting import AliveBytes, bytes_per_px, control_group_bytes, fitting_px, is_out_of_memory
 from img2img.translate.grid import spans
+from img2img.translate.memory import Memory
 from img2img.translate.regions import Source
 from img2img.translate.statistics import measure_at_once, reach_px, translate_with
 from img2img.translate.tiff import TiffForm, open_regions, translate_tiff, write_tiff
@@ -53,7 +54,7 @@ def whole(network, image):
 @pytest.fixture
 def passes(monkeypatch):
     """No image fits at once, so that statistics take a pass over the tiles for every norm."""
-    monkeypatch.setattr(tiles, "fitting_px", lambda *_: 0)
+    monkeypatch.setattr(memory, "fitting_px", lambda *_: 0)
 
 
 # geometry
@@ -124,8 +125,8 @@ def test_tiled_equals_whole_and_not_without_sharing(cls, norm):
     image = photo(tile["tile_px"] + 75, tile["tile_px"] // 2 + 33)
     image = torch.cat([image, image.flip(3)], dim=3)
     expected = whole(network, image)
-    shared = translate_tiled(network, image, **tile, statistics="exact")
-    alone = translate_tiled(network, image, **tile, statistics="none")
+    shared = translate_tiled(network, image, Memory(**tile, statistics="exact"))
+    alone = translate_tiled(network, image, Memory(**tile, statistics="none"))
     assert shared.shape == expected.shape
     assert (shared - expected).abs().max() < 1e-4
     assert (alone - expected).abs().max() > 0.05
@@ -136,7 +137,7 @@ def test_tiled_equals_whole_and_not_without_sharing(cls, norm):
 def test_every_layer_option_tiles(options, padding):
     network = network_of(padding=padding, **options)
     image = photo(150, 201)
-    tiled = translate_tiled(network, image, **exact_tile(network), statistics="exact")
+    tiled = translate_tiled(network, image, Memory(**exact_tile(network), statistics="exact"))
     assert (tiled - whole(network, image)).abs().max() < 1e-4
 
 
@@ -145,7 +146,7 @@ def test_networks_without_statistics_of_the_image_need_none_shared(norm):
     network = network_of(norm=norm)
     image = photo()
     for statistics in ("auto", "none"):
-        tiled = translate_tiled(network, image, **exact_tile(network), statistics=statistics)
+        tiled = translate_tiled(network, image, Memory(**exact_tile(network), statistics=statistics))
         assert (tiled - whole(network, image)).abs().max() < 1e-4
 
 
@@ -153,16 +154,18 @@ def test_networks_without_statistics_of_the_image_need_none_shared(norm):
 def test_any_size_in_same_size_out(height, width):
     network = network_of(num_blocks=0)
     image = photo(height, width)
-    tiled = translate_tiled(network, image, tile_px=64, overlap_px=20, statistics="exact")
+    tiled = translate_tiled(network, image, Memory(tile_px=64, overlap_px=20, statistics="exact"))
     assert (tiled - whole(network, image)).abs().max() < 1e-4
 
 
 def test_statistics_in_one_pass_and_in_a_pass_a_norm_are_the_same(monkeypatch):
     network, image = network_of(), photo()
     tile = exact_tile(network)
-    once = translate_tiled(network, image, **tile, statistics="exact")
-    monkeypatch.setattr(tiles, "fitting_px", lambda *_: 0)
-    torch.testing.assert_close(once, translate_tiled(network, image, **tile, statistics="exact"), atol=1e-4, rtol=0)
+    once = translate_tiled(network, image, Memory(**tile, statistics="exact"))
+    monkeypatch.setattr(memory, "fitting_px", lambda *_: 0)
+    torch.testing.assert_close(
+        once, translate_tiled(network, image, Memory(**tile, statistics="exact")), atol=1e-4, rtol=0
+    )
 
 
 def test_a_reduced_image_has_nearly_the_statistics(monkeypatch):
@@ -172,18 +175,18 @@ def test_a_reduced_image_has_nearly_the_statistics(monkeypatch):
     expected = whole(network, image)
     monkeypatch.setattr(tiles, "_REDUCED_PX", 160 * 160)
     tile = {"tile_px": 128, "overlap_px": 40}
-    reduced = (translate_tiled(network, image, **tile, statistics="reduced") - expected).abs().mean()
-    alone = (translate_tiled(network, image, **tile, statistics="none") - expected).abs().mean()
+    reduced = (translate_tiled(network, image, Memory(**tile, statistics="reduced")) - expected).abs().mean()
+    alone = (translate_tiled(network, image, Memory(**tile, statistics="none")) - expected).abs().mean()
     assert 0 < reduced < alone / 2
 
 
 def test_what_does_not_fit_is_reduced_and_that_is_said(monkeypatch):
     network, image, said = network_of(), photo(320, 320), []
     monkeypatch.setattr(tiles, "_REDUCED_PX", 100 * 100)
-    reduced = translate_tiled(network, image, tile_px=128, overlap_px=40, statistics="reduced")
-    for fitting_px in (0, 160 * 160):  # in a pass over tiles for every norm, and at once
-        monkeypatch.setattr(tiles, "fitting_px", lambda *_, fits=fitting_px: fits)
-        auto = translate_tiled(network, image, tile_px=128, overlap_px=40, say=said.append)
+    reduced = translate_tiled(network, image, Memory(tile_px=128, overlap_px=40, statistics="reduced"))
+    for fits_px in (0, 160 * 160):  # in a pass over tiles for every norm, and at once
+        monkeypatch.setattr(memory, "fitting_px", lambda *_, fits=fits_px: fits)
+        auto = translate_tiled(network, image, Memory(tile_px=128, overlap_px=40, say=said.append))
         torch.testing.assert_close(auto, reduced, atol=1e-3, rtol=0)
     assert sum("reduced to 80x80 px" in line for line in said) == 2
 
@@ -199,23 +202,25 @@ def test_given_statistics_are_used_in_order_and_taken_back():
 
 def test_the_result_comes_from_the_top_in_pieces():
     network, image = network_of(), photo(500, 90)
-    bands = list(translate_bands(network, image, tile_px=128, overlap_px=40))
+    bands = list(translate_bands(network, image, Memory(tile_px=128, overlap_px=40)))
     assert len(bands) > 4
-    torch.testing.assert_close(torch.cat(bands, 1)[None], translate_tiled(network, image, tile_px=128, overlap_px=40))
+    torch.testing.assert_close(
+        torch.cat(bands, 1)[None], translate_tiled(network, image, Memory(tile_px=128, overlap_px=40))
+    )
 
 
 def test_a_far_looking_network_and_a_tile_too_small_are_named():
     said = []
     network = network_of(UNetGenerator, depth=8, base_channels=1, dropout=0.0)
-    tiling = tiles.plan(network, "auto", None, said.append)
+    tiling = tiles.plan(network, Memory("auto", None, say=said.append))
     assert tiling.overlap_px == 256
     assert "more than 192 px" in said[0]
     with pytest.raises(ConfigError, match="expected 768 px"):
-        tiles.plan(network, 512, 256, said.append)
+        tiles.plan(network, Memory(512, 256, say=said.append))
     said.clear()
-    assert tiles.plan(network_of(), "auto", None, said.append).overlap_px < 64
+    assert tiles.plan(network_of(), Memory("auto", None, say=said.append)).overlap_px < 64
     assert not said
-    tiles.plan(network_of(), 256, 16, said.append)
+    tiles.plan(network_of(), Memory(256, 16, say=said.append))
     assert "overlap by 16 px" in said[0]
 
 
@@ -256,8 +261,8 @@ def test_every_kind_of_shortage_is_known(error):
     assert is_out_of_memory(error)
     said = []
     network, image = network_of(), photo()
-    expected = translate_tiled(network, image, tile_px=256, overlap_px=44)
-    found = translate_tiled(failing(network, {3}, error), image, tile_px=256, overlap_px=44, say=said.append)
+    expected = translate_tiled(network, image, Memory(tile_px=256, overlap_px=44))
+    found = translate_tiled(failing(network, {3}, error), image, Memory(tile_px=256, overlap_px=44, say=said.append))
     assert said == ["out of memory: tiles of 256 px were too large, going on with 132 px"]
     assert (found - expected).abs().max() < 1e-5
 
@@ -269,9 +274,9 @@ def test_running_out_of_memory_anywhere_changes_nothing(calls, monkeypatch):
     reach = reach_px(network, 200)
     monkeypatch.setattr(tiles, "reach_px", lambda *_: reach)
     options = {**exact_tile(network, sides=6), "statistics": "exact"}
-    expected = translate_tiled(network, image, **options)
+    expected = translate_tiled(network, image, Memory(**options))
     said = []
-    found = translate_tiled(failing(network, calls), image, **options, say=said.append)
+    found = translate_tiled(failing(network, calls), image, Memory(**options, say=said.append))
     assert len(said) == len(calls)
     assert all(line.startswith("out of memory") for line in said)
     assert (found - expected).abs().max() < 1e-5
@@ -284,9 +289,9 @@ def test_statistics_that_are_known_survive_a_shortage(call, monkeypatch):
     reach = reach_px(network, 200)
     monkeypatch.setattr(tiles, "reach_px", lambda *_: reach)
     options = {**exact_tile(network, sides=5), "statistics": "exact"}
-    expected = translate_tiled(network, image, **options)
+    expected = translate_tiled(network, image, Memory(**options))
     said = []
-    found = translate_tiled(failing(network, {call}), image, **options, say=said.append)
+    found = translate_tiled(failing(network, {call}), image, Memory(**options, say=said.append))
     assert len(said) == 1
     assert (found - expected).abs().max() < 1e-5
 
@@ -294,13 +299,15 @@ def test_statistics_that_are_known_survive_a_shortage(call, monkeypatch):
 def test_what_is_no_shortage_is_raised_and_the_smallest_tile_ends_it():
     image = photo()
     with pytest.raises(RuntimeError, match="shape"):
-        translate_tiled(failing(network_of(), {3}, RuntimeError("shape mismatch")), image, tile_px=256, overlap_px=44)
+        translate_tiled(
+            failing(network_of(), {3}, RuntimeError("shape mismatch")), image, Memory(tile_px=256, overlap_px=44)
+        )
     with pytest.raises(RuntimeError, match="shape"):
         translate_within(failing(network_of(), {1}, RuntimeError("shape mismatch")), image)
     with pytest.raises(DataError, match="not even a tile of 132 px fits"):
-        translate_tiled(failing(network_of(), set(range(2, 99))), image, tile_px=256, overlap_px=44)
+        translate_tiled(failing(network_of(), set(range(2, 99))), image, Memory(tile_px=256, overlap_px=44))
     with pytest.raises(MemoryError):
-        translate_within(failing(network_of(), {1}, MemoryError()), image, tile_px=None)
+        translate_within(failing(network_of(), {1}, MemoryError()), image, Memory(tile_px=None))
 
 
 def test_a_batch_is_halved_then_tiled():
@@ -309,7 +316,7 @@ def test_a_batch_is_halved_then_tiled():
     assert (translate_within(network, images) - expected).abs().max() < 1e-5
     for calls, lines in (({1}, 1), ({1, 2}, 2), ({1, 3}, 2)):
         said = []
-        found = translate_within(failing(network_of(), calls), images, say=said.append)
+        found = translate_within(failing(network_of(), calls), images, Memory(say=said.append))
         assert (found - expected).abs().max() < 1e-4
         assert sum(line.startswith("out of memory") for line in said) == lines
 
@@ -319,7 +326,7 @@ def test_an_image_that_fits_is_translated_whole_in_one_call(monkeypatch):
     calls = []
     translate = network.translate
     monkeypatch.setattr(network, "translate", lambda source: calls.append(1) or translate(source), raising=False)
-    monkeypatch.setattr(tiles, "free_bytes_of", lambda _: pytest.fail("asked for memory that is not needed"))
+    monkeypatch.setattr(memory, "free_bytes_of", lambda _: pytest.fail("asked for memory that is not needed"))
     image = photo(100, 100)
     found = translate_within(network, image)
     assert len(calls) == 1
@@ -328,13 +335,13 @@ def test_an_image_that_fits_is_translated_whole_in_one_call(monkeypatch):
 
 def test_an_image_that_does_not_fit_is_tiled_without_being_asked(monkeypatch):
     network, image = network_of(), photo(600, 600)
-    monkeypatch.setattr(tiles, "free_bytes_of", lambda _: bytes_per_px(network) * 2 * 2 * 200 * 200)
+    monkeypatch.setattr(memory, "free_bytes_of", lambda _: bytes_per_px(network) * 2 * 2 * 200 * 200)
     seen = []
     translate = network.translate
     network.translate = lambda source: (
         seen.append(not source.is_meta and source.shape[-2:].numel()) or translate(source)
     )
-    found = translate_within(network, image, statistics="exact")
+    found = translate_within(network, image, Memory(statistics="exact"))
     assert max(seen) <= 200 * 200
     del network.translate
     assert (found - whole(network, image)).abs().max() < 1e-4
@@ -365,7 +372,7 @@ def test_activations_are_measured_on_the_network():
 @given(free=st.integers(0, 10**10))
 def test_the_tile_fits_the_free_memory_and_the_grid(free):
     network = network_of()
-    side = fitting_tile_px(network, free)
+    side = Memory(whole_px=fitting_px(network, free)).fitting_tile_px(network)
     assert side % network.size_multiple == 0
     assert side**2 * bytes_per_px(network) <= free
     assert (side + network.size_multiple) ** 2 * bytes_per_px(network) > free / 8
@@ -538,9 +545,7 @@ def test_a_tiff_is_translated_in_tiles_as_it_would_be_whole(tmp_path, dtype):
         tmp_path / "a.tif",
         tmp_path / "b.tif",
         max_pixels=10**6,
-        **exact_tile(network),
-        statistics="exact",
-        say=said.append,
+        memory=Memory(**exact_tile(network), statistics="exact", say=said.append),
     )
     expected = whole(network, Source(image, 3).read(0, 500, 0, 420))[0].permute(1, 2, 0).numpy()
     found = tifffile.imread(tmp_path / "b.tif")

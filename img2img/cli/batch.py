@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from img2img.translate.folder import How, Verdict
     from img2img.translate.inputs import Plan
     from img2img.translate.report import Entry, FolderReport
+    from img2img.translate.translation import Translation
 
 SOME_FAILED = 3
 
@@ -40,7 +41,7 @@ def say_plan(console: Console, todo: Plan, how: How) -> None:
     console.print(f"{count:,} of {len(verdicts):,} would be translated; nothing was written", highlight=False)
 
 
-def run(console: Console, todo: Plan, how: How, translate: Callable[..., object]) -> None:
+def run(console: Console, todo: Plan, how: How, translation: Translation) -> None:
     """Translate a batch under a bar, write its reports, say what became of it, and leave with its exit code."""
     import signal
     from dataclasses import replace
@@ -61,7 +62,7 @@ def run(console: Console, todo: Plan, how: How, translate: Callable[..., object]
     try:
         with _bar(console, len(todo.jobs)) as advance:
             how = replace(how, stop=lambda: bool(received), progress=advance)
-            report = translate_folder(translate, todo, how)  # type: ignore[arg-type]
+            report = translate_folder(translation, todo, how)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

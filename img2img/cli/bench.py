@@ -134,7 +134,9 @@ def translate(
     ],
     source: Annotated[Path, typer.Argument(help="Folder with images.", metavar="IN")],
     count: Annotated[int, typer.Option(min=2, help="How many of the images.")] = 200,
-    arms: Annotated[str, typer.Option(help="What to compare, with commas.")] = "published,fp32,bf16",
+    arms: Annotated[
+        str, typer.Option(help="published, auto, and engines with a precision such as openvino-bf16, with commas.")
+    ] = "published,eager-fp32,auto",
     rounds: Annotated[int, typer.Option(min=1, help="Processes of each arm, by turns.")] = 3,
 ) -> None:
     """Time translating a folder, files to files, against the as-published loop (eager fp32, batch 1, one process).
@@ -160,7 +162,7 @@ def translate(
     images = next(iter(found.values()))[0].images
     typer.echo(f"{images} images of {source}, files to files, median of {rounds} processes")
     typer.echo(machine(torch.device("cuda" if torch.cuda.is_available() else "cpu")))
-    typer.echo(f"{'arm':10} images/s  lowest  highest  ratio  network s  first image s  to fp32: mean, largest of 255")
+    typer.echo(f"{'arm':13} images/s  lowest  highest  ratio  network s  first image s  to fp32: mean, largest of 255")
     speeds = {arm: [one.images_per_s for one in several] for arm, several in found.items()}
     for arm, rates in speeds.items():
         median = statistics.median(rates)
@@ -169,4 +171,4 @@ def translate(
         first = statistics.median(one.first_image_s for one in found[arm])
         gap = f"{gaps[arm][0]:.3f}, {gaps[arm][1]}" if arm in gaps else "-"
         rate = f"{median:8.3g}  {min(rates):6.3g}  {max(rates):7.3g}  {ratio}"
-        typer.echo(f"{arm:10} {rate}  {network:9.3f}  {first:13.1f}  {gap}")
+        typer.echo(f"{arm:13} {rate}  {network:9.3f}  {first:13.1f}  {gap}")

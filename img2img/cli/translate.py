@@ -66,7 +66,18 @@ def translate(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads that read, and as many that write; by default what suits.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cuda, cuda:1, mps or cpu.")] = "auto",
+    devices: Annotated[
+        str | None, typer.Option(help="Several GPUs: all, a number of them, or their names, such as cuda:0,cuda:2.")
+    ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(help="auto (the fastest installed, measured once), eager, compiled, onnx or openvino."),
+    ] = "auto",
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, help="Images of one size that the network takes at once; by default what suits."),
+    ] = None,
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16; auto is bf16 where the device has it.")] = "auto",
     tile: Annotated[
         str, typer.Option(help="Side of tiles in pixels; auto tiles only what does not fit into memory; off never.")
@@ -107,15 +118,16 @@ def translate(
     from img2img.errors import ConfigError
     from img2img.image import suffixes
     from img2img.translate.controls import Controls
-    from img2img.translate.eager import Memory
     from img2img.translate.files import Files
     from img2img.translate.inputs import plan
+    from img2img.translate.memory import Memory
     from img2img.translate.setup import Setup
 
     for name, value, known in (
         ("weights", weights, ("ema", "raw")),
         ("existing", existing, _EXISTING),
         ("precision", precision, ("auto", "fp32", "bf16")),
+        ("engine", engine, ("auto", "eager", "compiled", "onnx", "openvino")),
         ("frames", frames, ("all", "first")),
         ("icc", icc, ("srgb", "keep")),
         ("statistics", statistics, ("auto", "exact", "reduced", "none")),
@@ -127,7 +139,10 @@ def translate(
         to=to,
         size=size,
         device=device,
+        devices=_devices(devices),
         precision=precision,  # type: ignore[arg-type]
+        engine=engine,  # type: ignore[arg-type]
+        batch=batch,
         weights=weights,  # type: ignore[arg-type]
         stochastic=stochastic,
         seed=seed,
@@ -158,7 +173,7 @@ def translate(
         return
     translator = setup.load(_say_once())
     how = replace(
-        setup.how(translator),
+        setup.how(translator, None if existing == "overwrite" else todo.out),
         existing=existing,  # type: ignore[arg-type]
         fail_fast=fail_fast,
         threads=threads,
@@ -168,7 +183,23 @@ def translate(
         say_plan(console, todo, how)
         return
     say_start(console, len(todo.jobs), translator.direction(to), translator.directions, str(translator))
-    run(console, todo, how, setup.translating(translator))
+    run(console, todo, how, setup.translation(translator))
+
+
+def _devices(given: str | None) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    import torch
+
+    from img2img.errors import ConfigError
+
+    if given == "all" or given.isdecimal():
+        there = torch.cuda.device_count()
+        count = there if given == "all" else int(given)
+        if not 1 <= count <= there:
+            raise ConfigError(f"--devices {given}: this machine's torch sees {there} CUDA devices")
+        return tuple(f"cuda:{number}" for number in range(count))
+    return tuple(name.strip() for name in given.split(","))
 
 
 def _tile(side: str) -> int | str | None:
@@ -218,7 +249,7 @@ def _through(sources: list[str], out: str, file_format: str | None, setup: Setup
     source = io.BytesIO(sys.stdin.buffer.read()) if piped else Path(sources[0])
     translator = setup.load(_say_once())
     files = setup.marked(translator)
-    pictures = files.read(source, "standard input" if piped else sources[0]).each(setup.translating(translator))
+    pictures = files.read(source, "standard input" if piped else sources[0]).each(setup.translation(translator))
     if out != "-":
         files.write(Path(out), pictures)
         return

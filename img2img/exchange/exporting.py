@@ -94,7 +94,7 @@ def export(
         raise ConfigError(f"{out}: one ONNX file holds less than 2 GB, the weights are {size / 1e9:.1f}; use NAME.pt2")
     metadata = _metadata(file.header, direction, values, licence)
     program = captured(generator, values)
-    data = _onnx(program, metadata) if out.suffix == ".onnx" else _pt2(program, metadata)
+    data = onnx_bytes(program, metadata) if out.suffix == ".onnx" else _pt2(program, metadata)
     found: list[Difference] = []
     if check:
         found = differences((_onnx_run if out.suffix == ".onnx" else _pt2_run)(data), generator, values)
@@ -141,7 +141,13 @@ def _metadata(header: Mapping[str, Any], direction: str, values: Range, licence:
     }
 
 
-def _onnx(program: ExportedProgram, metadata: Mapping[str, str]) -> bytes:
+def onnx_bytes(program: ExportedProgram, metadata: Mapping[str, str]) -> bytes:
+    """Return a captured graph as an ONNX file.
+
+    Args:
+        program: of :func:`img2img.exchange.graph.captured`.
+        metadata: what the file says about itself; ``target`` is the graph's name.
+    """
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # remarks of the exporter on its own ways

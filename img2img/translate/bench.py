@@ -22,14 +22,15 @@ from img2img.devices import keep_freed_memory
 from img2img.errors import ConfigError, RunError
 from img2img.networks.base import Generator
 from img2img.networks.layers.convolutions import as_torch_does
-from img2img.translate.eager import Precision
+from img2img.translate.engines.base import EngineName, Precision
 from img2img.translate.folder import How, translate_folder
 from img2img.translate.inputs import Plan, plan
 from img2img.translate.report import Entry
 from img2img.translate.translator import Translator, load
 
 PUBLISHED = "published"
-ARMS = (PUBLISHED, *get_args(Precision))
+ARMS = (PUBLISHED, "auto", *(f"{e}-{p}" for e in get_args(EngineName) for p in get_args(Precision)))
+"""The as-published loop, the command's default, and each engine in each precision."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def measure(arm: str, model: Path, source: Path, count: int, out: Path) -> Measu
         RunError: if the process failed.
     """
     if arm not in ARMS:
-        raise ConfigError(f"--arms {arm}: expected {', '.join(ARMS)}{nearest(arm, ARMS)}")
+        raise ConfigError(f"--arms {arm}: expected some of {', '.join(ARMS)}{nearest(arm, ARMS)}")
     words = ["-m", "img2img.translate.bench", arm, str(model), str(source), str(count), str(out)]
     env = {**os.environ, "IMG2IMG_STARTED": repr(time.time())}
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, env=env)  # noqa: S603
@@ -86,6 +87,11 @@ def difference(one: Path, other: Path) -> tuple[float, int]:
             gap = np.abs(np.asarray(a).astype(int) - np.asarray(b))
         total, largest, values = total + float(gap.sum()), max(largest, int(gap.max())), values + gap.size
     return total / values, largest
+
+
+def _loaded(arm: str, model: Path) -> Translator:
+    engine, _, precision = arm.partition("-")
+    return load(model, engine=engine, precision=precision or "auto")  # type: ignore[arg-type]  # of ARMS
 
 
 def _published(translator: Translator, todo: Plan) -> list[float]:
@@ -117,7 +123,7 @@ def _ours(translator: Translator, todo: Plan) -> list[float]:
             raise RunError(f"{entry.name}: {entry.reason}")
         ends.append(time.time())
 
-    translate_folder(translator.picture, todo, How(progress=note))
+    translate_folder(translator.translation(), todo, How(progress=note))
     return ends
 
 
@@ -132,7 +138,7 @@ def main() -> None:
         ends = _published(translator, todo)
     else:
         keep_freed_memory()
-        translator = load(model, precision=arm)  # type: ignore[arg-type]
+        translator = _loaded(arm, Path(model))
         ends = _ours(translator, todo)
     network_s = _network_s(translator, todo)
     print(json.dumps(asdict(Measured(len(ends), ends[-1] - ends[0], ends[0] - began, network_s))))  # noqa: T201
@@ -167,14 +173,11 @@ def compare(
         exact = Path(scratch) / "exact"
         todo = plan([source], exact, file_format="png")
         todo = Plan(todo.jobs[: min(count, 20)], exact)
-        translate_folder(load(model, precision="fp32").picture, todo)
-        for precision in (arm for arm in arms if arm not in {PUBLISHED, "fp32"}):
-            other = plan([source], Path(scratch) / f"{precision}-png", file_format="png")
-            translate_folder(
-                load(model, precision=precision).picture,  # type: ignore[arg-type]
-                Plan(other.jobs[: len(todo.jobs)], other.out),
-            )
-            gaps[precision] = difference(exact, Path(scratch) / f"{precision}-png")
+        translate_folder(load(model, precision="fp32").translation(), todo)
+        for arm in (arm for arm in arms if arm != PUBLISHED):
+            other = plan([source], Path(scratch) / f"{arm}-png", file_format="png")
+            translate_folder(_loaded(arm, model).translation(), Plan(other.jobs[: len(todo.jobs)], other.out))
+            gaps[arm] = difference(exact, Path(scratch) / f"{arm}-png")
     return found, gaps
 
 

@@ -25,7 +25,7 @@ from img2img.image import (
     write_pictures,
 )
 
-_BYTES_PER_PIXEL = 12  # what is read, what is written, and their alpha
+_BYTES_PER_PIXEL = 36  # what is read, as floats, what the network makes, what is written, and alpha
 
 
 @dataclass(frozen=True)

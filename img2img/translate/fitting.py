@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import math
 import weakref
 from pathlib import Path
 from typing import Any
@@ -68,12 +67,6 @@ def fitting_px(network: Generator, free_bytes: float) -> int:
         free_bytes: memory that is free, see :func:`free_bytes_of`; half of it is used.
     """
     return int(free_bytes * _SHARE / (bytes_per_px(network) * _KERNELS_OWN))
-
-
-def fitting_tile_px(network: Generator, free_bytes: float) -> int:
-    """Return the side of the largest square tile that fits, a multiple of the network's ``size_multiple``; or 0."""
-    multiple = network.size_multiple
-    return math.isqrt(fitting_px(network, free_bytes)) // multiple * multiple
 
 
 def free_bytes_of(device: torch.device) -> int:

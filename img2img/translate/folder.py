@@ -6,13 +6,15 @@ import errno
 import io
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 
 from img2img.errors import DataError
 from img2img.image import Picture, Pictures, Plane, resized, to_image
@@ -22,6 +24,7 @@ from img2img.translate.inputs import Job, Plan
 from img2img.translate.journal import Journal, State, stamp
 from img2img.translate.pipeline import Done, Stages, flow
 from img2img.translate.report import Entry, FolderReport, Status, pictured
+from img2img.translate.translation import Prepared, Translation
 
 Existing = Literal["skip", "newer", "overwrite", "error"]
 """What to do about files that are there already. ``skip``: leave what these settings have completed, and touch nothing
@@ -45,6 +48,7 @@ class How:
         controls: what of the source is kept.
         resizes: whether outputs have other sizes than inputs.
         by_regions: translates a TIFF that is never whole in memory, see :meth:`Files.goes_by_regions`.
+        beside: the same translation on further devices.
         settings: what decides the outputs' bytes beside that, for the journal.
         part: see :meth:`Journal.of`.
         stop: asked before every image; once true, what has begun is finished and the rest is left.
@@ -59,6 +63,7 @@ class How:
     controls: Controls = field(default_factory=Controls)
     resizes: bool = False
     by_regions: Callable[[Path, Path], None] | None = None
+    beside: tuple[Translation, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     part: str = ""
     stop: Callable[[], bool] = lambda: False
@@ -122,14 +127,14 @@ def _verdict(job: Job, state: State, existing: Existing) -> Verdict:
     return Verdict(job, "failed", f"{job.target.name} {why}; --existing overwrite replaces it")
 
 
-def translate_folder(translate: Callable[[Picture], Picture], plan: Plan, how: How | None = None) -> FolderReport:
+def translate_folder(translation: Translation, plan: Plan, how: How | None = None) -> FolderReport:
     """Translate every image, keeping names, tree and formats; a broken image is reported and passed over.
 
     Each file is written under a temporary name and renamed, and the journal says what was completed, so that an
     interrupted batch leaves no torn file and the same call does the rest.
 
     Args:
-        translate: one picture to another.
+        translation: one picture to another.
         plan: from what to what.
         how: the rest.
 
@@ -146,7 +151,7 @@ def translate_folder(translate: Callable[[Picture], Picture], plan: Plan, how: H
     verdicts = decide(plan, journal, how.existing)
     report = FolderReport(inputs=len(plan.jobs), others=plan.others)
     try:
-        for entry in _entries(translate, verdicts, journal, how, plan.out):
+        for entry in _entries(translation, verdicts, journal, how, plan.out):
             report.entries.append(entry)
             report.seconds = time.monotonic() - began
             if how.progress is not None:
@@ -162,7 +167,7 @@ def translate_folder(translate: Callable[[Picture], Picture], plan: Plan, how: H
 
 
 def _entries(
-    translate: Callable[[Picture], Picture],
+    translation: Translation,
     verdicts: list[Verdict],
     journal: Journal | None,
     how: How,
@@ -171,12 +176,14 @@ def _entries(
     for verdict in verdicts:
         if verdict.status is not None:
             yield _entry(verdict.job, verdict.status, out, verdict.reason)
-    work = _Work(translate, how, journal, [verdict.job for verdict in verdicts if verdict.status is None])
+    work = _Work(
+        (translation, *how.beside), how, journal, [verdict.job for verdict in verdicts if verdict.status is None]
+    )
     failed = ["" for verdict in verdicts if verdict.status == "failed"]
     threads = how.threads or min(4, os.cpu_count() or 1)
     for done in flow(
         work.jobs,
-        Stages(work.weigh, work.read, work.make, work.write),
+        Stages(work.weigh, work.read, [partial(work.make, one) for one in work.lanes], work.write, work.bucket),
         threads=threads,
         memory=how.memory,
         stop=lambda: how.stop() or (how.fail_fast and bool(failed)),
@@ -195,20 +202,32 @@ def _entries(
         )
 
 
+class _Read(NamedTuple):
+    """A file's pictures, none if it goes by regions, and if it is one picture, that one ready for the network."""
+
+    pictures: Pictures
+    prepared: Prepared | None
+
+
+class _Made(NamedTuple):
+    """Translated pictures; or those read, with what the network made of the only one."""
+
+    pictures: Pictures
+    unfinished: tuple[Prepared, Tensor] | None
+
+
 class _Work:
     """The stages of one batch. Each touches only what belongs to its own item.
 
     Args:
-        translate: one picture to another.
+        lanes: one picture to another, one for each device.
         how: the batch is done.
         journal: that learns what is completed, or None.
         jobs: what to do.
     """
 
-    def __init__(
-        self, translate: Callable[[Picture], Picture], how: How, journal: Journal | None, jobs: list[Job]
-    ) -> None:
-        self.translate, self.how, self.journal, self.jobs = translate, how, journal, jobs
+    def __init__(self, lanes: tuple[Translation, ...], how: How, journal: Journal | None, jobs: list[Job]) -> None:
+        self.lanes, self.how, self.journal, self.jobs = lanes, how, journal, jobs
         self.files = how.files
         self.shown = {jobs[index].name for index in pictured(len(jobs))} if jobs else set()
         self.notes: dict[str, str] = {}
@@ -220,10 +239,10 @@ class _Work:
     def weigh(self, job: Job) -> int:
         return self.files.weigh(job.source, job.name)
 
-    def read(self, job: Job) -> Pictures:
+    def read(self, job: Job) -> _Read:
         self.stamps[job.name] = stamp(job.source)
         if self.how.by_regions and self.files.goes_by_regions(job.source):
-            return Pictures(())
+            return _Read(Pictures(()), None)
         pictures = self.files.read(job.source, job.name, job.target)
         if (mask := self.how.controls.mask(job.name)) is not None:
             self.masks[job.name] = mask
@@ -231,25 +250,41 @@ class _Work:
             self.files.check(job.target, pictures)  # before the network works in vain
         if job.name in self.shown:
             self._before[job.name] = _thumbnail(pictures.frames[0])
-        return pictures
+        alone = len(pictures.frames) == 1
+        return _Read(pictures, self.lanes[0].prepare(pictures.frames[0]) if alone else None)
 
-    def make(self, job: Job, pictures: Pictures) -> Pictures:
+    def bucket(self, read: _Read) -> tuple[Hashable, int]:
+        return self.lanes[0].bucket(read.prepared) if read.prepared else (None, 1)
+
+    def make(self, lane: Translation, jobs: Sequence[Job], read: Sequence[_Read]) -> list[_Made]:
+        """Translate a bucket: single pictures together, files of many frames or none one by one."""
+        prepared = [one.prepared for one in read if one.prepared]
+        if len(prepared) == len(read):
+            made = lane.run(prepared)
+            return [_Made(one.pictures, (one.prepared, m)) for one, m in zip(read, made, strict=True) if one.prepared]
+        return [_Made(self._alone(lane, job, one.pictures), None) for job, one in zip(jobs, read, strict=True)]
+
+    def _alone(self, lane: Translation, job: Job, pictures: Pictures) -> Pictures:
         if not pictures.frames:
             self._begin(job)
             assert self.how.by_regions is not None
             self.how.by_regions(job.source, job.target)
             self.notes[job.name] = "read and written by regions: no EXIF, no XMP"
         mask = self.masks.pop(job.name, None)
-        return pictures.each(lambda picture: self._translated(picture, mask))
+        return pictures.each(lambda picture: self._controlled(picture, lane(picture), mask))
 
-    def _translated(self, picture: Picture, mask: Plane | None) -> Picture:
-        made = self.translate(picture)
+    def _controlled(self, picture: Picture, made: Picture, mask: Plane | None) -> Picture:
         if self.how.controls == Controls():
             return made
         source = resized(picture.pixels, *made.pixels.shape[:2])
         return replace(made, pixels=self.how.controls.apply(source, made.pixels, mask))
 
-    def write(self, job: Job, pictures: Pictures) -> None:
+    def write(self, job: Job, made: _Made) -> None:
+        pictures = made.pictures
+        if made.unfinished is not None:
+            finished = self.lanes[0].finish(*made.unfinished)
+            mask = self.masks.pop(job.name, None)
+            pictures = pictures.each(lambda picture: self._controlled(picture, finished, mask))
         left_out: tuple[str, ...] = ()
         if pictures.frames:
             self._begin(job)

@@ -62,12 +62,18 @@ class Journal:
         except ValueError:
             return  # cut short by a kill: what it would have said is found out again
         if "run" in entry:
+            self._runs.pop(entry["id"], None)
             self._runs[entry["id"]] = entry["run"]
         elif "begin" in entry:
             self._begun.add(entry["begin"])
             self._done.pop(entry["begin"], None)
         elif "done" in entry:
             self._done[entry["done"]] = entry
+
+    @property
+    def last(self) -> Mapping[str, Any] | None:
+        """Settings of the run that was read last."""
+        return next(reversed(self._runs.values()), None)
 
     @property
     def id(self) -> str:
@@ -128,6 +134,11 @@ class Journal:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def last_settings(out: Path | None) -> Mapping[str, Any] | None:
+    """Return the settings of the latest batch into a folder, or None."""
+    return Journal.of(out, {}).last if out else None
 
 
 def stamp(path: Path) -> list[int] | None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from img2img.checkpoint import Weights
-from img2img.image import Mark, Picture
+from img2img.errors import ConfigError
+from img2img.image import Mark
 from img2img.translate.controls import Controls
-from img2img.translate.eager import Memory
+from img2img.translate.engines.base import EngineName
 from img2img.translate.files import Files
 from img2img.translate.folder import How
-from img2img.translate.tiles import Say
+from img2img.translate.journal import last_settings
+from img2img.translate.memory import Memory, Say
+from img2img.translate.translation import Translation
 from img2img.translate.translator import Translator, load
 
 
@@ -26,7 +28,10 @@ class Setup:
         to: target domain; the main one by default.
         size: see :meth:`Translator.picture`.
         device: see :func:`img2img.load`, as the next four.
+        devices: several devices instead, such as ``cuda:0`` and ``cuda:1``.
         precision: of the network.
+        engine: that runs it.
+        batch: images of one size that go through it together.
         weights: averaged or raw.
         stochastic: leave dropout on.
         seed: of the dropout.
@@ -40,7 +45,10 @@ class Setup:
     to: str | None = None
     size: int | None = None
     device: str = "auto"
+    devices: tuple[str, ...] = ()
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    engine: EngineName | Literal["auto"] = "auto"
+    batch: int | None = None
     weights: Weights | None = None
     stochastic: bool = False
     seed: int = 0
@@ -50,7 +58,7 @@ class Setup:
     controls: Controls = field(default_factory=Controls)
 
     def load(self, say: Say = lambda _: None) -> Translator:
-        """Load the translator.
+        """Load the translator, on the first of several devices.
 
         Args:
             say: called with what the user should know.
@@ -58,12 +66,17 @@ class Setup:
         Raises:
             ModelFileError: see :func:`img2img.load`.
         """
+        return self._load(self.devices[0] if self.devices else self.device, self.engine, replace(self.memory, say=say))
+
+    def _load(self, device: str, engine: EngineName | Literal["auto"], memory: Memory) -> Translator:
         return load(
             self.model,
-            self.device,
+            device,
             weights=self.weights,
             precision=self.precision,
-            memory=replace(self.memory, say=say),
+            memory=memory,
+            engine=engine,
+            batch=self.batch,
             stochastic=self.stochastic,
             seed=self.seed,
         )
@@ -72,10 +85,25 @@ class Setup:
         """Return how files are read and written, with the mark of the translator where it is wanted."""
         return replace(self.files, mark=Mark.of(translator.header) if self.mark else None)
 
-    def how(self, translator: Translator) -> How:
-        """Return how a batch is done with the loaded translator, for :func:`translate_folder`."""
-        return translator.how(self.to, self.size, self.marked(translator), self.controls)
+    def how(self, translator: Translator, out: Path | None = None) -> How:
+        """Return how a batch is done with the loaded translator, for :func:`translate_folder`.
 
-    def translating(self, translator: Translator) -> Callable[[Picture], Picture]:
+        Args:
+            translator: what :meth:`load` returned; what it left open is settled.
+            out: folder to write; a batch that was begun there goes on as it was settled then.
+
+        Raises:
+            ConfigError: if the devices are not of one kind, as their bytes would differ.
+        """
+        translator.settle(last_settings(out))
+        beside = [self._load(device, translator.engine, translator.memory) for device in self.devices[1:]]
+        if kinds := {one.device.type for one in beside} - {translator.device.type}:
+            raise ConfigError(
+                f"devices of several kinds: {translator.device.type}, {', '.join(sorted(kinds))}; expected one"
+            )
+        how = translator.how(self.to, self.size, self.marked(translator), self.controls)
+        return replace(how, beside=tuple(self.translation(one) for one in beside))
+
+    def translation(self, translator: Translator) -> Translation:
         """Return what turns one picture into another, for :func:`translate_folder`."""
-        return lambda picture: translator.picture(picture, self.to, self.size)
+        return translator.translation(self.to, self.size)

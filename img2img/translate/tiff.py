@@ -19,7 +19,8 @@ from torch import Tensor
 from img2img.errors import DataError
 from img2img.image import atomically
 from img2img.networks.base import Generator
-from img2img.translate.tiles import Say, StatisticsName, translate_bands
+from img2img.translate.memory import Memory
+from img2img.translate.tiles import translate_bands
 
 _SEGMENT_BYTES = 1 << 28
 """Strips or tiles larger than this are refused: they can only be decoded whole."""
@@ -229,10 +230,7 @@ def translate_tiff(
     target: Path,
     *,
     max_pixels: int,
-    tile_px: int | Literal["auto"] = "auto",
-    overlap_px: int | None = None,
-    statistics: StatisticsName = "auto",
-    say: Say = lambda _: None,
+    memory: Memory | None = None,
 ) -> None:
     """Translate a TIFF of any size into another, with the same bits a value and the same colour profile.
 
@@ -241,23 +239,18 @@ def translate_tiff(
         source: a TIFF, see :func:`open_regions`.
         target: where to write.
         max_pixels: larger images are refused.
-        tile_px: see :func:`img2img.translate.tiles.translate_bands`, as the next three.
-        overlap_px: of tiles.
-        statistics: of norms.
-        say: called with what the user should know.
+        memory: how much at once; by default what fits.
 
     Raises:
         DataError: if the source cannot be read, or not even the smallest tile fits into memory.
     """
+    memory = memory or Memory()
     with open_regions(source, max_pixels) as regions:
         if regions.num_pages > 1:
-            say(f"{source}: the first of {regions.num_pages} pages")
+            memory.say(f"{source}: the first of {regions.num_pages} pages")
         profile = regions.icc_profile if regions.shape[2] == network.out_channels else None
         form = TiffForm((*regions.shape[:2], network.out_channels), regions.dtype, profile)
-        bands = translate_bands(
-            network, regions, tile_px=tile_px, overlap_px=overlap_px, statistics=statistics, say=say
-        )
-        write_tiff(target, bands, form)
+        write_tiff(target, translate_bands(network, regions, memory), form)
 
 
 def _refuse(page: Any, dtype: np.dtype[Any], name: str) -> None:

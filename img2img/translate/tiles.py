@@ -7,9 +7,8 @@ a tile sees padding where the whole sees the image go on: tiles overlap, and tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -17,8 +16,9 @@ from torch import Tensor
 from img2img.errors import ConfigError, DataError
 from img2img.networks.base import Generator
 from img2img.networks.layers.norm import couples_images
-from img2img.translate.fitting import fitting_px, fitting_tile_px, free_bytes_of, is_out_of_memory, release_memory
+from img2img.translate.fitting import is_out_of_memory, release_memory
 from img2img.translate.grid import Span, spans
+from img2img.translate.memory import Memory
 from img2img.translate.regions import Regions, Source
 from img2img.translate.statistics import (
     Moments,
@@ -31,24 +31,9 @@ from img2img.translate.statistics import (
     translate_with,
 )
 
-StatisticsName = Literal["auto", "exact", "reduced", "none"]
-"""Where the statistics of per-image norms come from.
-
-* ``exact``: the whole image. In one pass where it fits into memory, else in one pass over the tiles for every norm.
-* ``reduced``: the image reduced to 4 megapixels, or to what fits, in one pass; docs/tiles.md says how far the result
-  then is from that of the whole.
-* ``none``: each tile takes its own. Colours then change from tile to tile: for comparison.
-* ``auto``: ``exact`` where the image fits into memory at once, else ``reduced``.
-"""
-
-Say = Callable[[str], None]
-"""Called with what the user should know, one line each."""
-
 _LARGEST_OVERLAP_PX = 256
 _LARGEST_TILE_PX = 2048
 _REDUCED_PX = 1 << 22
-_SMALL_PX = 512 * 512
-"""Images of so few pixels are tried without asking how much memory there is."""
 
 
 @dataclass(frozen=True)
@@ -70,21 +55,14 @@ class Tiling:
 def translate_within(
     network: Generator,
     source: Tensor,
-    *,
-    tile_px: int | Literal["auto"] | None = "auto",
-    overlap_px: int | None = None,
-    statistics: StatisticsName = "auto",
-    say: Say = lambda _: None,
+    memory: Memory | None = None,
 ) -> Tensor:
     """Translate a batch within the memory there is: whole where that fits, else fewer images at once, else tiles.
 
     Args:
         network: in ``eval()``; runs where its weights are.
         source: float [B, C, H, W] in [-1, 1], any size.
-        tile_px: side of tiles; ``auto`` tiles only what does not fit, None never tiles.
-        overlap_px: see :func:`translate_bands`.
-        statistics: see :data:`StatisticsName`.
-        say: called when memory runs out, and how it goes on.
+        memory: how much at once; by default what fits.
 
     Returns:
         float32 [B, C', H, W] in [-1, 1], on the CPU.
@@ -93,41 +71,35 @@ def translate_within(
         DataError: if not even the smallest tile fits.
         ConfigError: if the tile is too small for its overlap.
     """
-    batch, image_px = len(source), source.shape[-2] * source.shape[-1]
-    at_once = batch
-    if isinstance(tile_px, int):
-        at_once = 0
-    elif tile_px == "auto" and batch * image_px > _SMALL_PX:
-        at_once = min(_fitting_px(network) // image_px, batch)
-    options = {"overlap_px": overlap_px, "statistics": statistics, "say": say}
+    memory = memory or Memory()
+    batch = len(source)
+    at_once = memory.at_once(network, source.shape[-2] * source.shape[-1], batch)
     done: list[Tensor] = []
     while len(done) < batch:
         if at_once == 0:
             one = source[len(done) : len(done) + 1]
-            done.append(translate_tiled(network, one, tile_px=tile_px or "auto", **options))  # type: ignore[arg-type]
+            done.append(translate_tiled(network, one, memory))
             continue
         try:
-            translated: Tensor = network(source[len(done) : len(done) + at_once].to(device_of(network)))
+            translated: Tensor = network(
+                source[len(done) : len(done) + at_once].to(device_of(network), non_blocking=True)
+            )
             done += translated.float().cpu().chunk(len(translated))
         except (MemoryError, RuntimeError) as error:
-            if tile_px is None or not is_out_of_memory(error):
+            if memory.tile_px is None or not is_out_of_memory(error):
                 raise
             at_once //= 2
         else:
             continue
         release_memory()
-        say(f"out of memory: going on {f'with {at_once} images at once' if at_once else 'in tiles'}")
+        memory.say(f"out of memory: going on {f'with {at_once} images at once' if at_once else 'in tiles'}")
     return done[0] if batch == 1 else torch.cat(done)
 
 
 def translate_tiled(
     network: Generator,
     source: Tensor | Regions,
-    *,
-    tile_px: int | Literal["auto"] = "auto",
-    overlap_px: int | None = None,
-    statistics: StatisticsName = "auto",
-    say: Say = lambda _: None,
+    memory: Memory | None = None,
 ) -> Tensor:
     """Translate one image in tiles; arguments as for :func:`translate_bands`.
 
@@ -137,9 +109,7 @@ def translate_tiled(
     image = Source(source, network.in_channels)
     out = torch.empty(1, network.out_channels, image.height, image.width)
     top = 0
-    for band in translate_bands(
-        network, source, tile_px=tile_px, overlap_px=overlap_px, statistics=statistics, say=say
-    ):
+    for band in translate_bands(network, source, memory):
         out[0, :, top : top + band.shape[1]] = band
         top += band.shape[1]
     return out
@@ -149,11 +119,7 @@ def translate_tiled(
 def translate_bands(
     network: Generator,
     source: Tensor | Regions,
-    *,
-    tile_px: int | Literal["auto"] = "auto",
-    overlap_px: int | None = None,
-    statistics: StatisticsName = "auto",
-    say: Say = lambda _: None,
+    memory: Memory | None = None,
 ) -> Iterator[Tensor]:
     """Translate one image in tiles, from top to bottom, so that neither it nor the result need be in memory whole.
 
@@ -165,11 +131,7 @@ def translate_bands(
     Args:
         network: in ``eval()``; runs where its weights are.
         source: float [1, C, H, W] in [-1, 1], or regions of 8 or 16 bits.
-        tile_px: side of a tile, rounded down to the network's size multiple; ``auto`` by free memory, at most 2048.
-        overlap_px: how far a tile reaches beyond its own part, rounded up to the size multiple. None: as far as the
-            result needs it, at most 256 px and a quarter of the tile.
-        statistics: see :data:`StatisticsName`.
-        say: called with what the user should know.
+        memory: see there; tiles are at most 2048 px where it does not say, and None for ``tile_px`` is ``auto``.
 
     Yields:
         Rows of the result, float32 [C', n, W] in [-1, 1], on the CPU.
@@ -182,9 +144,10 @@ def translate_bands(
     if network.training and couples_images(network):
         raise ValueError("expected a network in eval(): in training its norms depend on every tile they see")
     image = Source(source, network.in_channels)
-    work = _Work(network, image, statistics, plan(network, tile_px, overlap_px, say))
-    if work.reduced and statistics == "auto":
-        say(
+    memory = memory or Memory()
+    work = _Work(network, image, memory)
+    if work.reduced and memory.statistics == "auto":
+        memory.say(
             f"{image.width}x{image.height} px do not fit into memory at once: tiles of {work.tile} px, statistics of "
             f"norms from the image reduced to {work.shown.width}x{work.shown.height} px"
         )
@@ -201,27 +164,27 @@ def translate_bands(
         else:
             continue
         release_memory()  # here, where no traceback holds on to tensors any more
-        say(work.shrink())
+        memory.say(work.shrink())
 
 
-def plan(network: Generator, tile_px: int | Literal["auto"], overlap_px: int | None, say: Say) -> Tiling:
+def plan(network: Generator, memory: Memory) -> Tiling:
     """Choose overlap and size of tiles; see :func:`translate_bands`.
 
     Raises:
         ConfigError: if the tile is too small for its overlap.
     """
-    multiple = network.size_multiple
+    multiple, tile_px = network.size_multiple, memory.tile_px or "auto"
     reach = reach_px(network, _LARGEST_OVERLAP_PX * 3 // 4)
-    if overlap_px is None:
+    if memory.overlap_px is None:
         needed = _LARGEST_OVERLAP_PX if reach is None else -(-reach * 4 // 3)
         wanted = _up_to_multiple(needed, multiple)
         quarter = wanted if tile_px == "auto" else tile_px // 4 // multiple * multiple
         overlap = min(wanted, max(quarter, multiple))
     else:
-        overlap = _up_to_multiple(overlap_px, multiple)
+        overlap = _up_to_multiple(memory.overlap_px, multiple)
     smallest = max(3 * overlap, network.smallest_side, multiple)
     if tile_px == "auto":
-        fitting = fitting_tile_px(network, free_bytes_of(device_of(network)))
+        fitting = memory.fitting_tile_px(network)
         tile = max(min(fitting, max(_LARGEST_TILE_PX // multiple * multiple, smallest)), smallest)
     else:
         tile = tile_px // multiple * multiple
@@ -232,7 +195,7 @@ def plan(network: Generator, tile_px: int | Literal["auto"], overlap_px: int | N
         )
     if reach is None or overlap * 3 // 4 < reach:
         far = f"more than {_LARGEST_OVERLAP_PX * 3 // 4}" if reach is None else str(reach)
-        say(
+        memory.say(
             f"the network looks {far} px around each pixel, tiles overlap by {overlap} px: near their borders the "
             "result can differ from that of the whole image"
         )
@@ -245,18 +208,18 @@ class _Work:
     Args:
         network: that translates.
         image: that is translated.
-        statistics: see :data:`StatisticsName`.
-        tiling: to begin with.
+        memory: how much at once, to begin with.
     """
 
-    def __init__(self, network: Generator, image: Source, statistics: StatisticsName, tiling: Tiling) -> None:
+    def __init__(self, network: Generator, image: Source, memory: Memory) -> None:
+        tiling, statistics = plan(network, memory), memory.statistics
         self.network, self.image, self.overlap, self.smallest = network, image, tiling.overlap_px, tiling.smallest_px
         self.fitted = network.fit(image.height), network.fit(image.width)
         self.tile = min(tiling.tile_px, max(*self.fitted, tiling.smallest_px))
         self.device = device_of(network)
         self.moments: list[Moments] = []
         self.known = statistics == "none" or not has_shared_statistics(network)
-        px, fitting = image.height * image.width, 0 if self.known else _fitting_px(network)
+        px, fitting = image.height * image.width, 0 if self.known else memory.fitting_px(network)
         self.reduced = not self.known and (statistics == "reduced" or (statistics == "auto" and px > fitting))
         most = min(max(fitting, self.tile**2), _REDUCED_PX)
         self.shown = Source(image.reduced(most), image.channels) if self.reduced else image
@@ -341,10 +304,6 @@ class _Work:
                 seen = image.window((row.start, row.stop), (column.start, column.stop), fitted).to(self.device)
                 core = [(span.core[0] - span.start, span.core[1] - span.start) for span in (row, column)]
                 yield Window(seen, *core)
-
-
-def _fitting_px(network: Generator) -> int:
-    return fitting_px(network, free_bytes_of(device_of(network)))
 
 
 def _up_to_multiple(pixels: int, multiple: int) -> int:

@@ -23,24 +23,26 @@ from img2img.image import (
     Picture,
     Pixels,
     picture_of,
-    resized,
-    resized_plane,
     round_to_8_bits,
     suffixes,
     to_image,
-    to_pixels,
-    to_tensor,
     with_channels,
 )
 from img2img.networks.base import Generator
 from img2img.networks.layers.convolutions import as_torch_does
 from img2img.translate.controls import Controls
-from img2img.translate.eager import Eager, Memory, Precision
+from img2img.translate.engines.base import Engine, EngineName, Precision
+from img2img.translate.engines.choice import engine_of, fastest
 from img2img.translate.files import Files
 from img2img.translate.folder import Existing, How, translate_folder
 from img2img.translate.inputs import plan
+from img2img.translate.journal import last_settings
+from img2img.translate.memory import Memory
 from img2img.translate.report import FolderReport
 from img2img.translate.tiff import translate_tiff
+from img2img.translate.translation import Translation
+
+_GPU_BATCH = 16
 
 Picturelike = Image.Image | NDArray[np.uint8] | Tensor
 
@@ -59,6 +61,9 @@ class Translator:
         weights: which weights the networks have, for the record.
         precision: ``fp32`` or ``bf16``.
         memory: what to do with images that may not fit into it; by default tiles where they do not.
+        engine: that runs them; ``auto`` is settled with the first image, see :meth:`settle`.
+        batch: images of one size that go through the network together; by default 1 on a CPU, where more are not
+            faster, and 16 on a GPU.
         stochastic: leave dropout on, as pix2pix's authors did; ``seed`` then decides the draw.
         seed: of the dropout, anew for every image.
     """
@@ -72,19 +77,27 @@ class Translator:
         weights: Weights | None = None,
         precision: Precision = "fp32",
         memory: Memory | None = None,
+        engine: EngineName | Literal["auto"] = "eager",
+        batch: int | None = None,
         stochastic: bool = False,
         seed: int = 0,
     ) -> None:
         self.weights, self.precision, self.memory = weights, precision, memory or Memory()
-        self.header = dict(header)
+        self.header, self.engine = dict(header), engine
         self.device = device or torch.device("cpu")
+        self.batch = batch or (_GPU_BATCH if self.device.type == "cuda" else 1)
         self.networks = {direction: network.eval().to(self.device) for direction, network in networks.items()}
-        self._engines: dict[tuple[str, Precision], Eager] = {}
+        self._engines: dict[tuple[str, Precision], Engine] = {}
         self.stochastic, self.seed = stochastic, seed
         if stochastic:
             dropouts = [layer for n in self.networks.values() for layer in n.modules() if isinstance(layer, nn.Dropout)]
             if not dropouts:
                 raise ConfigError("this translator has no dropout, so --stochastic would change nothing; leave it out")
+            if engine not in {"auto", "eager"} or (batch or 1) > 1:
+                raise ConfigError(
+                    "--stochastic draws dropout anew for every image: engine eager and batch 1 alone do so"
+                )
+            self.engine, self.batch = "eager", 1
             for layer in dropouts:
                 layer.train()
 
@@ -122,13 +135,39 @@ class Translator:
         if source.shape[1] != network.in_channels:
             raise DataError(f"expected {network.in_channels} channels, got {source.shape[1]}")
         if key not in self._engines:
-            self._engines[key] = Eager(network, self.device, key[1], self.memory)
+            # a precision beside the usual one is asked for by images of more bits
+            name = self._settle_engine() if key[1] == self.precision else "eager"
+            self._engines[key] = engine_of(name, network, self.device, key[1], self.memory)
         with torch.random.fork_rng(
             devices=[self.device] if self.device.type == "cuda" else [], enabled=self.stochastic
         ):
             if self.stochastic:
                 torch.manual_seed(self.seed)
             return self._engines[key](source)
+
+    def settle(self, before: Mapping[str, Any] | None = None) -> None:
+        """Settle what was left open and decides the last bits: the engine, and how many pixels go at once.
+
+        Args:
+            before: :meth:`settings` of a batch that goes on; taken over where they agree in what is not open.
+        """
+        open_ = {"engine"} if self.engine == "auto" else set()
+        if self.memory.tile_px == "auto" and self.memory.whole_px is None:
+            open_.add("whole_px")
+        settled = {key: value for key, value in self._settings().items() if key not in open_}
+        if before and open_ <= set(before) and all(before.get(key) == value for key, value in settled.items()):
+            self.engine = before["engine"]
+            self.memory = replace(self.memory, whole_px=before["whole_px"])
+        self._settle_engine()
+        if self.memory.tile_px == "auto" and self.memory.whole_px is None:
+            whole_px = self.memory.fitting_px(next(iter(self.networks.values())))
+            self.memory = replace(self.memory, whole_px=whole_px)
+
+    def _settle_engine(self) -> EngineName:
+        if self.engine == "auto":
+            network = next(iter(self.networks.values()))
+            self.engine = fastest(network, self.device, self.precision, self.memory.say)
+        return self.engine
 
     def picture(self, picture: Picture, to: str | None = None, size: int | None = None) -> Picture:
         """Translate a decoded file; its bit depth, alpha, profile, EXIF and XMP travel along.
@@ -138,18 +177,13 @@ class Translator:
             to: target domain.
             size: shorter side in pixels to resize the source to first; by default its own size is kept.
         """
-        network = self.networks[self.direction(to)]
-        pixels = with_channels(picture.pixels, network.in_channels)
-        alpha = picture.alpha
-        if size is not None:
-            scale = size / min(pixels.shape[:2])
-            height, width = (max(round(side * scale), 1) for side in pixels.shape[:2])
-            pixels = resized(pixels, height, width)
-            alpha = None if alpha is None else resized_plane(alpha, height, width)
-        # bf16 has 8 significant bits: more than 8 bits of output would be noise
-        precision: Precision | None = None if pixels.dtype == np.uint8 else "fp32"
-        translated = to_pixels(self.tensor(to_tensor(pixels)[None], to, precision)[0], pixels.dtype)
-        return replace(picture, pixels=translated, alpha=alpha)
+        return self.translation(to, size)(picture)
+
+    def translation(self, to: str | None = None, size: int | None = None) -> Translation:
+        """Return what translates pictures, for :func:`translate_folder`; arguments as :meth:`picture`."""
+        direction = self.direction(to)
+        target, channels = direction.split(":")[1], self.networks[direction].in_channels
+        return Translation(lambda batch, precision: self.tensor(batch, target, precision), channels, size, self.batch)
 
     @overload
     def __call__(self, image: Picturelike, to: str | None = None) -> Any: ...
@@ -211,10 +245,7 @@ class Translator:
             source,
             target,
             max_pixels=max_pixels,
-            tile_px=self.memory.tile_px or "auto",
-            overlap_px=self.memory.overlap_px,
-            statistics=self.memory.statistics,
-            say=self.memory.say,
+            memory=self.memory,
         )
 
     def how(
@@ -227,10 +258,6 @@ class Translator:
         """Return how a batch is done with this translator, for :func:`translate_folder`."""
         files, controls = files or Files(mark=Mark.of(self.header)), controls or Controls()
         limit = files.max_pixels or MAX_PIXELS
-
-        def by_regions(source: Path, target: Path) -> None:
-            self.large_tiff(source, target, to, limit)
-
         return How(
             files=files,
             controls=controls,
@@ -242,17 +269,21 @@ class Translator:
         )
 
     def __str__(self) -> str:
-        return f"{self.device.type} in {self.precision}"
+        return f"{self.device} in {self.precision}{f' by {self.engine}' * (self.engine not in {'auto', 'eager'})}"
 
     def settings(self, to: str | None = None, size: int | None = None) -> dict[str, Any]:
         """Return what decides the bytes of a translation, as plain data: what a batch's journal records."""
+        return {"direction": self.direction(to), "size": size, **self._settings()}
+
+    def _settings(self) -> dict[str, Any]:
         return {
             "translator": str(self.header.get("sha256", "unsaved"))[:16],
-            "direction": self.direction(to),
             "weights": self.weights,
-            "size": size,
             "device": self.device.type,
             "precision": self.precision,
+            "engine": self.engine,
+            "batch": self.batch,
+            "whole_px": self.memory.whole_px,
             "tile": self.memory.tile_px,
             "overlap": self.memory.overlap_px,
             "statistics": self.memory.statistics,
@@ -281,9 +312,10 @@ class Translator:
             controls: what of the source is kept; by default nothing.
         """
         sources = [source] if isinstance(source, str | Path) else list(source)
+        todo = plan(sources, out, kinds=suffixes(files.value_range if files else None))
+        self.settle(last_settings(todo.out))
         how = replace(self.how(to, size, files, controls), existing=existing)
-        todo = plan(sources, out, kinds=suffixes(how.files.value_range))
-        return translate_folder(lambda picture: self.picture(picture, to, size), todo, how)
+        return translate_folder(self.translation(to, size), todo, how)
 
 
 def load(
@@ -293,6 +325,8 @@ def load(
     weights: Weights | None = None,
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     memory: Memory | None = None,
+    engine: EngineName | Literal["auto"] = "auto",
+    batch: int | None = None,
     stochastic: bool = False,
     seed: int = 0,
 ) -> Translator:
@@ -305,6 +339,9 @@ def load(
         precision: ``fp32``, with torch's kernels alone, so that imported weights give the original's bits, or the
             faster ``bf16``; ``auto`` is bf16 where the device multiplies it in hardware.
         memory: what to do with images that may not fit into it; by default tiles where they do not.
+        engine: that runs the networks; ``auto`` is the fastest that is installed, measured once and remembered, and
+            eager for ``fp32`` that is asked for.
+        batch: images of one size that go through the network together, see :class:`Translator`.
         stochastic: leave dropout on.
         seed: of the dropout.
 
@@ -315,7 +352,8 @@ def load(
     networks = {direction: file.generator(direction, weights) for direction in file.directions}
     where = resolve_device(device)
     chosen: Precision = "bf16" if resolve_precision(precision, where) == "bf16" else "fp32"
-    if chosen == "fp32":  # what is asked for is exactness, so bit for bit what the published networks give
+    if precision == "fp32":  # what is asked for is exactness, so bit for bit what the published networks give
+        engine = "eager" if engine == "auto" else engine
         for network in networks.values():
             as_torch_does(network)
     return Translator(
@@ -325,6 +363,8 @@ def load(
         weights=weights,
         precision=chosen,
         memory=memory,
+        engine=engine,
+        batch=batch,
         stochastic=stochastic,
         seed=seed,
     )

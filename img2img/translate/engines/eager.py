@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,29 +11,12 @@ from torch import Tensor, nn
 from img2img.networks.base import Generator
 from img2img.networks.layers.convolutions import to_channels_last
 from img2img.networks.layers.resample import ResizeConv
-from img2img.translate.tiles import Say, StatisticsName, translate_within
-
-Precision = Literal["fp32", "bf16"]
-
-
-@dataclass(frozen=True)
-class Memory:
-    """How images that may not fit into memory are translated, see :mod:`img2img.translate.tiles`.
-
-    Args:
-        tile_px: side of tiles; ``auto`` tiles only what does not fit, None never tiles.
-        overlap_px: how far tiles reach into one another; by default what the network looks at.
-        statistics: where those of norms come from in tiles.
-        say: called with what the user should know.
-    """
-
-    tile_px: int | Literal["auto"] | None = "auto"
-    overlap_px: int | None = None
-    statistics: StatisticsName = "auto"
-    say: Say = lambda _: None
+from img2img.translate.engines.base import Engine, Precision
+from img2img.translate.memory import Memory
+from img2img.translate.tiles import translate_within
 
 
-class Eager:
+class Eager(Engine):
     """Runs a generator in float32, or in bfloat16 with its weights rounded once instead of for every image.
 
     The last convolution and the statistics of norms stay in float32, as in training; outputs are those of autocast on
@@ -69,15 +50,10 @@ class Eager:
         if self.channels_last:
             source = source.contiguous(memory_format=torch.channels_last)
         autocast = torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
+        if self.device.type == "cuda":
+            source = source.pin_memory()  # so that it is copied while the device still works on what came before
         with torch.inference_mode(), autocast:
-            return translate_within(
-                self.network,
-                source,
-                tile_px=self.memory.tile_px,
-                overlap_px=self.memory.overlap_px,
-                statistics=self.memory.statistics,
-                say=self.memory.say,
-            )
+            return translate_within(self.network, source, self.memory)
 
 
 def _round_convolutions(network: Generator) -> None:

@@ -1,0 +1,81 @@
+"""One picture to another, in three steps of which the network is the middle one: so that batches can overlap them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from img2img.image import Picture, resized, resized_plane, to_pixels, to_tensor, with_channels
+from img2img.translate.engines.base import Precision
+
+
+class Prepared(NamedTuple):
+    """A picture ready for the network.
+
+    Attributes:
+        source: float32 [C, H, W] in [-1, 1].
+        picture: what travels along; its pixels are those the network sees.
+    """
+
+    source: Tensor
+    picture: Picture
+
+    @property
+    def precision(self) -> Precision | None:
+        """fp32 for more than 8 bits, as bf16 has 8 significant bits and the rest would be noise; else the usual."""
+        return None if self.picture.pixels.dtype == np.uint8 else "fp32"
+
+
+@dataclass(frozen=True)
+class Translation:
+    """Into one domain, at one size.
+
+    Args:
+        network: float32 [B, C, H, W] to [B, C', H, W], in a precision, or None for the usual one.
+        channels: that the network takes.
+        size: shorter side in pixels to resize sources to first; None keeps their own size.
+        batch: images of one size that go through the network together.
+    """
+
+    network: Callable[[Tensor, Precision | None], Tensor]
+    channels: int
+    size: int | None = None
+    batch: int = 1
+
+    def __call__(self, picture: Picture) -> Picture:
+        """Translate a decoded file; its bit depth, alpha, profile, EXIF and XMP travel along."""
+        prepared = self.prepare(picture)
+        return self.finish(prepared, self.run([prepared])[0])
+
+    def prepare(self, picture: Picture) -> Prepared:
+        """Make a picture ready; any thread."""
+        pixels = with_channels(picture.pixels, self.channels)
+        alpha = picture.alpha
+        if self.size is not None:
+            scale = self.size / min(pixels.shape[:2])
+            height, width = (max(round(side * scale), 1) for side in pixels.shape[:2])
+            pixels = resized(pixels, height, width)
+            alpha = None if alpha is None else resized_plane(alpha, height, width)
+        return Prepared(to_tensor(pixels), replace(picture, pixels=pixels, alpha=alpha))
+
+    def bucket(self, prepared: Prepared) -> tuple[Hashable, int]:
+        """Return what pictures that go together have in common, and how many go together."""
+        return (prepared.source.shape, prepared.precision), self.batch
+
+    def run(self, batch: Sequence[Prepared]) -> list[Tensor]:
+        """Translate pictures of one bucket, float32 [C', H, W] each; one thread at a time.
+
+        The network always sees a whole batch, the last picture repeated: kernels are chosen by size, and a picture's
+        bytes must not depend on how many others there were.
+        """
+        filled = [one.source for one in batch] + [batch[-1].source] * (self.batch - len(batch))
+        return list(self.network(torch.stack(filled), batch[0].precision)[: len(batch)])
+
+    def finish(self, prepared: Prepared, translated: Tensor) -> Picture:
+        """Return the translated picture; any thread."""
+        return replace(prepared.picture, pixels=to_pixels(translated, prepared.picture.pixels.dtype))
