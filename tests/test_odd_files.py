@@ -111,7 +111,7 @@ def test_a_folder_of_all_of_them_is_translated_as_far_as_it_can_be(tmp_path, mon
         shutil.copy(tmp_path / "all" / name, tmp_path / "good" / name)
     code, said, _, alone_gb = translate(tmp_path / "good", tmp_path / "alone")
     assert code == 0
-    assert peak_gb < min(2, alone_gb + 0.3)  # torch alone has 0.6, the largest good image 0.7
+    assert peak_gb < min(2.5, alone_gb + 0.3)  # torch alone has 0.6
     assert said.startswith(f"{len(good)} translated, 0 failed, ")
     assert tree(tmp_path / "alone") == tree(tmp_path / "out")
     assert len(tree(tmp_path / "out")) == len(good)

@@ -143,7 +143,7 @@ def translate_folder(translation: Translation, plan: Plan, how: How | None = Non
 
     Raises:
         DataError: see :func:`decide`.
-        OSError: if the disk is full or read-only: the next image would fail alike.
+        OSError: if the disk is full, or the folder cannot be written: the next image would fail alike.
     """
     how = how or How()
     began = time.monotonic()
@@ -151,6 +151,8 @@ def translate_folder(translation: Translation, plan: Plan, how: How | None = Non
     verdicts = decide(plan, journal, how.existing)
     report = FolderReport(inputs=len(plan.jobs), others=plan.others)
     try:
+        if journal and any(verdict.status is None for verdict in verdicts):
+            journal.open()
         for entry in _entries(translation, verdicts, journal, how, plan.out):
             report.entries.append(entry)
             report.seconds = time.monotonic() - began

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from img2img.errors import DataError
 from img2img.image import Picture, resized, resized_plane, to_pixels, to_tensor, with_channels
 from img2img.translate.engines.base import Precision
 
@@ -77,5 +78,11 @@ class Translation:
         return list(self.network(torch.stack(filled), batch[0].precision)[: len(batch)])
 
     def finish(self, prepared: Prepared, translated: Tensor) -> Picture:
-        """Return the translated picture; any thread."""
+        """Return the translated picture; any thread.
+
+        Raises:
+            DataError: if the network gave something that is no number, which would come out as black or as noise.
+        """
+        if not bool(torch.isfinite(translated.sum())):
+            raise DataError("the network gave NaN or infinity; try --precision fp32, or another translator")
         return replace(prepared.picture, pixels=to_pixels(translated, prepared.picture.pixels.dtype))
