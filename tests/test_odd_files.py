@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import re
 import shutil
@@ -20,6 +21,7 @@ from img2img.checkpoint import save_translator
 from img2img.errors import DataError
 from img2img.image import Mark, Picture, Pictures, check_writable, read_pictures, write_picture, write_pictures
 from tests import files, odd_files
+from tests.conftest import ROOT
 from tests.odd_files import EITHER, GOOD, GROUPS, ICC, NOISE, READS, REFUSED, saved
 from tests.test_batches import lines, tree
 from tests.test_checkpoint import a_file
@@ -183,3 +185,21 @@ def test_a_picture_of_nothing_else_needs_no_note():
     plain = Picture(np.asarray(GOOD), None, "PNG", None, None, "")
     for suffix in ("png", "jpg", "webp", "tif", "bmp", "avif", "jp2"):
         assert check_writable(Path(f"x.{suffix}"), plain) == ()
+
+
+def test_the_fuzzing_script_counts_and_repeats_itself(tmp_path):
+    """Two dozen mutants through the command, and the same bytes for the same number."""
+    spec = importlib.util.spec_from_file_location("fuzz", ROOT / "scripts" / "fuzz.py")
+    fuzz = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fuzz)
+    GOOD.save(tmp_path / "photo.png")
+    made = fuzz.seeds(tmp_path / "photo.png", 32)
+    assert len(made) == 8
+    assert [fuzz.mutant(made, n) for n in range(9)] == [fuzz.mutant(made, n) for n in range(9)]
+    assert all(fuzz.mutant(made, n) != list(made.values())[n % 8] for n in range(64))
+    assert fuzz.outcome_of(lambda: 1 / 0) == "escape: ZeroDivisionError: division by zero"
+    words = [sys.executable, ROOT / "scripts" / "fuzz.py", tmp_path, "--count", "24"]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    read, refused = (int(number) for number in re.findall(r"(\d+) (?:read|refused)", said))
+    assert read + refused == 24
+    assert "0 crashes, 0 hangs, 0 escapes" in said

@@ -32,6 +32,9 @@ def translate(
     size: Annotated[
         int | None, typer.Option(min=1, help="Resize the shorter side to this first; by default the size is kept.")
     ] = None,
+    restore_size: Annotated[
+        bool, typer.Option("--restore-size", help="With --size: resize results back to the images' own sizes.")
+    ] = False,
     existing: Annotated[
         str | None,
         typer.Option(help="For outputs that are there: skip what was completed (default), newer, overwrite, error."),
@@ -138,6 +141,7 @@ def translate(
         model,
         to=to,
         size=size,
+        restore_size=restore_size,
         device=device,
         devices=_devices(devices),
         precision=precision,  # type: ignore[arg-type]

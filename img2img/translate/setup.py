@@ -27,6 +27,7 @@ class Setup:
         model: translator file or run folder.
         to: target domain; the main one by default.
         size: see :meth:`Translator.picture`.
+        restore_size: likewise.
         device: see :func:`img2img.load`, as the next four.
         devices: several devices instead, such as ``cuda:0`` and ``cuda:1``.
         precision: of the network.
@@ -44,6 +45,7 @@ class Setup:
     model: Path
     to: str | None = None
     size: int | None = None
+    restore_size: bool = False
     device: str = "auto"
     devices: tuple[str, ...] = ()
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -101,9 +103,9 @@ class Setup:
             raise ConfigError(
                 f"devices of several kinds: {translator.device.type}, {', '.join(sorted(kinds))}; expected one"
             )
-        how = translator.how(self.to, self.size, self.marked(translator), self.controls)
+        how = translator.how(self.to, self.size, self.marked(translator), self.controls, restore_size=self.restore_size)
         return replace(how, beside=tuple(self.translation(one) for one in beside))
 
     def translation(self, translator: Translator) -> Translation:
         """Return what turns one picture into another, for :func:`translate_folder`."""
-        return translator.translation(self.to, self.size)
+        return translator.translation(self.to, self.size, restore_size=self.restore_size)

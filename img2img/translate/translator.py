@@ -169,21 +169,26 @@ class Translator:
             self.engine = fastest(network, self.device, self.precision, self.memory.say)
         return self.engine
 
-    def picture(self, picture: Picture, to: str | None = None, size: int | None = None) -> Picture:
+    def picture(
+        self, picture: Picture, to: str | None = None, size: int | None = None, *, restore_size: bool = False
+    ) -> Picture:
         """Translate a decoded file; its bit depth, alpha, profile, EXIF and XMP travel along.
 
         Args:
             picture: as read from a file, with 8 or 16 bits or floats; the result has the same.
             to: target domain.
             size: shorter side in pixels to resize the source to first; by default its own size is kept.
+            restore_size: resize the result back to the source's own size.
         """
-        return self.translation(to, size)(picture)
+        return self.translation(to, size, restore_size=restore_size)(picture)
 
-    def translation(self, to: str | None = None, size: int | None = None) -> Translation:
+    def translation(self, to: str | None = None, size: int | None = None, *, restore_size: bool = False) -> Translation:
         """Return what translates pictures, for :func:`translate_folder`; arguments as :meth:`picture`."""
         direction = self.direction(to)
         target, channels = direction.split(":")[1], self.networks[direction].in_channels
-        return Translation(lambda batch, precision: self.tensor(batch, target, precision), channels, size, self.batch)
+        return Translation(
+            lambda batch, precision: self.tensor(batch, target, precision), channels, size, self.batch, restore_size
+        )
 
     @overload
     def __call__(self, image: Picturelike, to: str | None = None) -> Any: ...
@@ -254,26 +259,30 @@ class Translator:
         size: int | None = None,
         files: Files | None = None,
         controls: Controls | None = None,
+        *,
+        restore_size: bool = False,
     ) -> How:
         """Return how a batch is done with this translator, for :func:`translate_folder`."""
         files, controls = files or Files(mark=Mark.of(self.header)), controls or Controls()
         limit = files.max_pixels or MAX_PIXELS
+        self.translation(to, size, restore_size=restore_size)  # refuses what contradicts itself, before any work
         return How(
             files=files,
             controls=controls,
-            resizes=size is not None,
+            resizes=size is not None and not restore_size,
             by_regions=None
             if size or controls != Controls()
             else lambda source, target: self.large_tiff(source, target, to, limit),
-            settings=self.settings(to, size),
+            settings=self.settings(to, size, restore_size=restore_size),
         )
 
     def __str__(self) -> str:
         return f"{self.device} in {self.precision}{f' by {self.engine}' * (self.engine not in {'auto', 'eager'})}"
 
-    def settings(self, to: str | None = None, size: int | None = None) -> dict[str, Any]:
+    def settings(self, to: str | None = None, size: int | None = None, *, restore_size: bool = False) -> dict[str, Any]:
         """Return what decides the bytes of a translation, as plain data: what a batch's journal records."""
-        return {"direction": self.direction(to), "size": size, **self._settings()}
+        how = {"direction": self.direction(to), "size": size, **({"restore_size": True} if restore_size else {})}
+        return {**how, **self._settings()}
 
     def _settings(self) -> dict[str, Any]:
         return {
@@ -299,6 +308,8 @@ class Translator:
         existing: Existing | None = None,
         files: Files | None = None,
         controls: Controls | None = None,
+        *,
+        restore_size: bool = False,
     ) -> FolderReport:
         """Translate files or every image below folders; see :func:`img2img.translate.folder.translate_folder`.
 
@@ -310,12 +321,13 @@ class Translator:
             existing: what to do about files that are there, see :data:`img2img.translate.folder.Existing`.
             files: what is read and kept of files; by default all of it, and the outputs are marked as generated.
             controls: what of the source is kept; by default nothing.
+            restore_size: see :meth:`picture`.
         """
         sources = [source] if isinstance(source, str | Path) else list(source)
         todo = plan(sources, out, kinds=suffixes(files.value_range if files else None))
         self.settle(last_settings(todo.out))
-        how = replace(self.how(to, size, files, controls), existing=existing)
-        return translate_folder(self.translation(to, size), todo, how)
+        how = replace(self.how(to, size, files, controls, restore_size=restore_size), existing=existing)
+        return translate_folder(self.translation(to, size, restore_size=restore_size), todo, how)
 
 
 def load(
