@@ -20,6 +20,12 @@ figure .row { display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; gap
 figure img, .panel img { width: 100%; display: block; border-radius: 3px; }
 figure .row span, .panel .row span { font-size: .75rem; opacity: .7; text-align: center; }
 figcaption { font-size: .8rem; opacity: .8; margin-top: .3rem; overflow-wrap: anywhere; }
+.gallery { display: grid; gap: 4px; overflow-x: auto; align-items: start; }
+.gallery span { font-size: .8rem; overflow-wrap: anywhere; } .gallery .name { grid-column: 1 / -1; opacity: .7; }
+.gallery img { max-width: 100%; max-height: var(--side); display: block; cursor: zoom-in; }
+.gallery input { position: absolute; opacity: 0; } .gallery input:focus-visible + img { outline: 2px solid; }
+.gallery input:checked + img { position: fixed; inset: 0; z-index: 1; width: 100vw; height: 100vh; max-height: none;
+  cursor: zoom-out; object-fit: contain; background: #000d; }
 .panel { max-width: 900px; } .panel .row { display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; }
 svg { width: 100%; max-width: 900px; height: auto; background: var(--soft); border-radius: 8px; }
 code { background: var(--soft); padding: .1rem .3rem; border-radius: 4px; }
@@ -88,6 +94,24 @@ def panel(address: str, columns: Sequence[str], caption: str) -> str:
         f'<div class="panel"><p>{escape(caption)}</p><div class="row">{labels}</div>'
         f'<img loading="lazy" alt="{escape(caption)}" src="{escape(address)}"></div>'
     )
+
+
+def gallery(columns: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]], side_px: int) -> str:
+    """Return rows of pictures under common heads: a click shows one as large as the window, another puts it back.
+
+    Args:
+        columns: heads.
+        rows: name, and addresses of as many pictures.
+        side_px: longest side of a picture until it is clicked.
+    """
+    cells = [f"<span>{escape(column)}</span>" for column in columns]
+    for name, addresses in rows:
+        for column, address in zip(columns, addresses, strict=True):
+            picture = f'<img loading="lazy" alt="{escape(f"{name}, {column}")}" src="{escape(address)}">'
+            cells.append(f'<label><input type="checkbox">{picture}</label>')
+        cells.append(f'<span class="name">{escape(name)}</span>')
+    widths = f"--side: {side_px}px; grid-template-columns: repeat({len(columns)}, minmax(0, var(--side)))"
+    return f'<div class="gallery" style="{widths}">{"".join(cells)}</div>'
 
 
 def curves(series: Mapping[str, Sequence[tuple[float, float]]], x_label: str) -> str:

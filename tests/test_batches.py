@@ -8,13 +8,10 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 import img2img
@@ -24,7 +21,6 @@ from img2img.translate import folder as batch
 from img2img.translate.files import Files
 from img2img.translate.inputs import plan
 from img2img.translate.journal import PREFIX
-from img2img.translate.pipeline import Stages, flow
 from tests.conftest import drawing, run_command, run_here
 
 
@@ -192,11 +188,11 @@ def test_a_full_or_read_only_disk_ends_the_batch_in_one_line_and_it_goes_on_late
 ):
     translator, real, left = img2img.load(model, "cpu"), Files.write, [2]
 
-    def full(self, path, pictures):
+    def full(self, path, pictures, **more):
         if not left[0]:
             raise OSError(number, os.strerror(number), str(path))
         left[0] -= 1
-        return real(self, path, pictures)
+        return real(self, path, pictures, **more)
 
     monkeypatch.setattr(Files, "write", full)
     with pytest.raises(OSError, match=os.strerror(number)):
@@ -301,73 +297,6 @@ def test_a_tiff_beyond_what_is_read_at_once_goes_by_regions(model, tmp_path, mon
         with Image.open(tmp_path / "whole" / name) as one, Image.open(tmp_path / "out" / name) as other:
             assert np.abs(np.asarray(one).astype(int) - np.asarray(other)).max() <= 1
     assert "2 skipped" in run_here("translate", model, tmp_path / "in", tmp_path / "out", *words).stdout
-
-
-# The pipeline
-
-
-@given(
-    weights=st.lists(st.integers(1, 12), max_size=30),
-    broken=st.dictionaries(st.integers(0, 29), st.sampled_from(["weigh", "read", "make", "write"])),
-    threads=st.integers(1, 3),
-)
-def test_a_pipeline_keeps_order_and_memory_and_loses_nothing(weights, broken, threads):
-    lock, inside, most, written = threading.Lock(), [0], [0], []
-
-    def stage(name):
-        def run(item, *_):
-            if broken.get(item) == name:
-                raise ValueError(name)
-            if name == "weigh":
-                return weights[item]
-            with lock:
-                if name == "read":
-                    inside[0] += weights[item]
-                    most[0] = max(most[0], inside[0] if inside[0] > weights[item] else 0)
-                if name == "write":
-                    inside[0] -= weights[item]
-                    written.append(item)
-            return item
-
-        return run
-
-    def make(items, found):
-        try:
-            return [stage("make")(item, one) for item, one in zip(items, found, strict=True)]
-        except ValueError:
-            inside[0] -= weights[items[0]]
-            raise
-
-    def write(item, made):
-        try:
-            stage("write")(item, made)
-        except ValueError:
-            with lock:
-                inside[0] -= weights[item]
-            raise
-
-    stages = Stages(stage("weigh"), stage("read"), [make], write)
-    done = list(flow(range(len(weights)), stages, threads=threads, memory=10))
-    assert [one.item for one in done] == list(range(len(weights)))
-    assert {one.item: str(one.error) for one in done if one.error} == {
-        i: n for i, n in broken.items() if i < len(weights)
-    }
-    assert sorted(written) == [i for i in range(len(weights)) if i not in broken]
-    assert most[0] <= 10
-
-
-def test_a_pipeline_that_is_stopped_finishes_what_has_begun():
-    begun, finished = [], []
-    stages = Stages(
-        lambda _: 1,
-        lambda item: begun.append(item) or item,
-        [lambda items, _: items],
-        lambda i, _: finished.append(i),
-    )
-    for done in flow(range(1000), stages, threads=2, memory=100, stop=lambda: len(finished) > 20):
-        assert done.error is None
-    assert sorted(begun) == sorted(finished)
-    assert len(finished) < 100
 
 
 def test_the_same_bytes_whatever_the_number_of_threads(model, images, tmp_path):

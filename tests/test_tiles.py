@@ -21,6 +21,7 @@ from img2img.networks.generators.resnet import ResNetGenerator
 from img2img.networks.generators.unet import UNetGenerator
 from img2img.networks.layers.norm import Norm2d
 from img2img.translate import fitting, memory, tiles
+from img2img.translate.engines.eager import Eager
 from img2img.translate.fitting import AliveBytes, bytes_per_px, control_group_bytes, fitting_px, is_out_of_memory
 from img2img.translate.grid import spans
 from img2img.translate.memory import Memory
@@ -367,6 +368,15 @@ def test_activations_are_measured_on_the_network():
     assert bytes_per_px(network_of(base_channels=8).bfloat16()) == narrow  # its image comes in float32
     assert 1.7 < wide / narrow < 2.1
     assert narrow >= 2 * 8 * 4  # what goes into the first norm and what comes out
+
+
+@pytest.mark.parametrize("cls", GENERATORS)
+def test_weights_rounded_to_bf16_count_like_others(cls):
+    """So that images beyond 512x512 px, of which memory is asked, are translated in bf16 too."""
+    network = network_of(cls)
+    rounded = Eager(network, torch.device("cpu"), "bf16")
+    assert rounded(torch.zeros(1, 3, 600, 600)).shape == (1, 3, 600, 600)
+    assert bytes_per_px(rounded.network) == pytest.approx(bytes_per_px(network))
 
 
 @given(free=st.integers(0, 10**10))

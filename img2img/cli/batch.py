@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import typer
@@ -79,12 +79,19 @@ def run(console: Console, todo: Plan, how: How, translation: Translation) -> Non
         sys.exit(SOME_FAILED if report.translated or report.skipped else 1)
 
 
+def say_failed(console: Console, failed: Mapping[str, str]) -> None:
+    """Name every input that failed, with the reason."""
+    from img2img.translate.report import printable
+
+    for name, reason in failed.items():
+        said = printable(f"failed: {name}: {reason}")
+        console.print(said, style="red", highlight=False, soft_wrap=True, markup=False)
+
+
 def _say_end(console: Console, todo: Plan, report: FolderReport) -> None:
     from img2img.translate.report import printable
 
-    for name, reason in report.failed.items():
-        said = printable(f"failed: {name}: {reason}")
-        console.print(said, style="red", highlight=False, soft_wrap=True, markup=False)
+    say_failed(console, report.failed)
     for kind, by_name in (("note", report.notes), ("skipped", report.skipped)):
         for reason in sorted(set(by_name.values())):
             names = [printable(name) for name, note in by_name.items() if note == reason]

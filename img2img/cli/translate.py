@@ -12,6 +12,7 @@ import typer
 from img2img.cli.batch import run, say_plan, say_start
 
 if TYPE_CHECKING:
+    from img2img.image import Signer
     from img2img.translate.setup import Setup
 
 _EXISTING = ("skip", "newer", "overwrite", "error")
@@ -60,6 +61,13 @@ def translate(
         str, typer.Option(help="Of files with a colour profile: srgb, or keep (converted back to the source's).")
     ] = "srgb",
     no_mark: Annotated[bool, typer.Option("--no-mark", help="Leave out the XMP that says: generated.")] = False,
+    c2pa_cert: Annotated[
+        Path | None,
+        typer.Option(help="Sign outputs with C2PA: certificates in PEM, yours first.", envvar="IMG2IMG_C2PA_CERT"),
+    ] = None,
+    c2pa_key: Annotated[
+        Path | None, typer.Option(help="Private key of the first, in PEM.", envvar="IMG2IMG_C2PA_KEY")
+    ] = None,
     strip_metadata: Annotated[bool, typer.Option("--strip-metadata", help="Leave out EXIF and XMP.")] = False,
     background: Annotated[str, typer.Option(help="Colour under alpha where a format has none.")] = "white",
     max_pixels: Annotated[int | None, typer.Option(min=1, help="Refuse larger images; 89 million by default.")] = None,
@@ -75,7 +83,7 @@ def translate(
     ] = None,
     engine: Annotated[
         str,
-        typer.Option(help="auto (the fastest installed, measured once), eager, compiled, onnx or openvino."),
+        typer.Option(help="auto (the fastest installed, measured once), eager, compiled, onnx, openvino or int8."),
     ] = "auto",
     batch: Annotated[
         int | None,
@@ -130,7 +138,7 @@ def translate(
         ("weights", weights, ("ema", "raw")),
         ("existing", existing, _EXISTING),
         ("precision", precision, ("auto", "fp32", "bf16")),
-        ("engine", engine, ("auto", "eager", "compiled", "onnx", "openvino")),
+        ("engine", engine, ("auto", "eager", "compiled", "onnx", "openvino", "int8")),
         ("frames", frames, ("all", "first")),
         ("icc", icc, ("srgb", "keep")),
         ("statistics", statistics, ("auto", "exact", "reduced", "none")),
@@ -158,6 +166,7 @@ def translate(
             background=_colour(background),
             max_pixels=max_pixels,
             value_range=value_range,
+            signer=_signer(c2pa_cert, c2pa_key),
         ),
         mark=not no_mark,
         controls=Controls(strength, keep_color, mask),
@@ -177,7 +186,7 @@ def translate(
         return
     translator = setup.load(_say_once())
     how = replace(
-        setup.how(translator, None if existing == "overwrite" else todo.out),
+        setup.how(translator, whole, afresh=existing == "overwrite"),
         existing=existing,  # type: ignore[arg-type]
         fail_fast=fail_fast,
         threads=threads,
@@ -216,6 +225,20 @@ def _tile(side: str) -> int | str | None:
     return int(side)
 
 
+def _signer(certificates: Path | None, key: Path | None) -> Signer | None:
+    from img2img.errors import ConfigError
+    from img2img.image import Signer
+
+    if certificates is None or key is None:
+        if certificates is not key:
+            missing = "--c2pa-key" if key is None else "--c2pa-cert"
+            raise ConfigError(f"{missing} is missing: signing takes a certificate and its private key")
+        return None
+    signer = Signer(certificates, key)
+    signer.check()
+    return signer
+
+
 def _say_once() -> Callable[[str], None]:
     said: set[str] = set()
 
@@ -251,15 +274,17 @@ def _through(sources: list[str], out: str, file_format: str | None, setup: Setup
         raise ConfigError(f"{out}: expected the name of a file to write; an image from standard input has none")
     piped = sources[0] == "-"
     source = io.BytesIO(sys.stdin.buffer.read()) if piped else Path(sources[0])
-    translator = setup.load(_say_once())
+    say = _say_once()
+    translator = setup.load(say)
     files = setup.marked(translator)
     pictures = files.read(source, "standard input" if piped else sources[0]).each(setup.translation(translator))
-    if out != "-":
-        files.write(Path(out), pictures)
-        return
     data = io.BytesIO()
-    files.write(data, pictures, format_of(Path(f"x.{file_format}")) if file_format else None)
-    sys.stdout.buffer.write(data.getvalue())
+    target = data if out == "-" else Path(out)
+    known = format_of(Path(f"x.{file_format}")) if file_format and out == "-" else None
+    for note in files.write(target, pictures, known, source):
+        say(note)
+    if out == "-":
+        sys.stdout.buffer.write(data.getvalue())
 
 
 def _colour(name: str) -> tuple[int, int, int]:

@@ -12,10 +12,12 @@ from img2img.image.levels import (
     to_tensor,
     with_channels,
 )
+from img2img.image.montage import montage
 from img2img.image.opening import FORMATS, MAX_FRAMES, MAX_PIXELS, SUFFIXES, opened, suffixes
-from img2img.image.picture import Picture, Pictures, ValueRange, to_image
+from img2img.image.picture import Picture, Pictures, ValueRange, on_white, to_image
 from img2img.image.provenance import Mark
 from img2img.image.reading import Frames, count_frames, picture_of, read_picture, read_pictures
+from img2img.image.signing import Signer
 from img2img.image.writing import (
     FRAME_SUFFIXES,
     WHITE,
@@ -43,11 +45,14 @@ __all__ = [
     "Pictures",
     "Pixels",
     "Plane",
+    "Signer",
     "ValueRange",
     "atomically",
     "check_writable",
     "count_frames",
     "format_of",
+    "montage",
+    "on_white",
     "opened",
     "picture_of",
     "read_picture",

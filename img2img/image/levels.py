@@ -27,8 +27,12 @@ _LUMA = (0.299, 0.587, 0.114)
 
 def to_tensor(pixels: Pixels) -> Tensor:
     """Turn pixels [H, W, C] into float32 [C, H, W] in [-1, 1]: 0 becomes -1, 255 (or 65535) becomes 1."""
-    planes = torch.from_numpy(np.array(pixels.transpose(2, 0, 1), np.float32, order="C"))
-    return planes if pixels.dtype == np.float32 else planes.div_(highest_level(pixels.dtype) / 2).sub_(1)
+    # NumPy, here and below: torch would start threads of its own in each thread that reads or writes files
+    planes = np.array(pixels.transpose(2, 0, 1), np.float32, order="C")
+    if pixels.dtype != np.float32:
+        planes /= np.float32(highest_level(pixels.dtype) / 2)
+        planes -= np.float32(1)
+    return torch.from_numpy(planes)
 
 
 def highest_level(dtype: DTypeLike) -> int:
@@ -44,16 +48,17 @@ def to_pixels(image: Tensor, dtype: DTypeLike = np.uint8) -> Pixels:
     """Turn float [C, H, W] in [-1, 1] into pixels [H, W, C], rounded to the nearest level and clipped.
 
     Args:
-        image: float, any device.
+        image: float, any device; what is not a number becomes black.
         dtype: uint8, uint16, or float32 (which is clipped and not rounded).
     """
-    values = image.detach().float()
+    values = np.nan_to_num(image.detach().float().cpu().numpy(), nan=-1.0).transpose(1, 2, 0)
     if np.dtype(dtype) == np.float32:
-        return values.clamp(-1, 1).permute(1, 2, 0).contiguous().cpu().numpy()
+        return np.ascontiguousarray(values.clip(-1, 1))
     highest = highest_level(dtype)
-    levels = values.add(1).mul_(highest / 2).round_().clamp_(0, highest)
-    whole = levels.to(torch.uint8 if np.dtype(dtype) == np.uint8 else torch.int32)
-    return whole.permute(1, 2, 0).contiguous().cpu().numpy().astype(dtype, copy=False)
+    levels = values + np.float32(1)
+    levels *= np.float32(highest / 2)
+    np.rint(levels, out=levels)
+    return np.ascontiguousarray(levels.clip(0, highest, out=levels).astype(dtype))
 
 
 def round_to_8_bits(image: Tensor) -> Tensor:

@@ -81,6 +81,17 @@ class Pictures:
         return replace(self, frames=tuple(change(frame) for frame in self.frames))
 
 
+def on_white(picture: Picture) -> Image.Image:
+    """Return what an eye sees of a picture, as 8-bit RGB: alpha on white, floats from -1 (black) to 1."""
+    if picture.pixels.dtype == np.float32:
+        picture = replace(picture, pixels=((picture.pixels.clip(-1, 1) + 1) * 127.5).round().astype(np.uint8))
+    image = to_image(picture)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
 def to_image(picture: Picture) -> Image.Image:
     """Put colour pixels and alpha together again, with 8 bits: mode L, LA, RGB or RGBA."""
     picture = picture.at_8_bits()

@@ -3,7 +3,8 @@
 DigitalSourceType is the IPTC's: ``trainedAlgorithmicMedia`` ("created using generative AI") is media made by a model
 trained on sampled content; ``compositeWithTrainedAlgorithmicMedia`` ("edited using generative AI") is an existing
 picture augmented or corrected by such a model, as in inpainting, where pixels of the source remain. A translator
-computes every pixel of its result, so the first is what is true of it: the source only steered it.
+computes every pixel of its result, so the first is what is true of it: the source only steered it. Where some of the
+source is put back (a mask, its colours, a strength below 1), or stands beside it, the second is.
 
 Sources: IPTC NewsCodes, Digital Source Type (cv.iptc.org/newscodes/digitalsourcetype); IPTC Photo Metadata Standard
 2025.1 (AI System Used, AI System Version Used); XMP specification part 1 (ISO 16684-1), clause 7.
@@ -19,6 +20,7 @@ from typing import Any
 from img2img._version import __version__
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+COMPOSITE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 
 _PREFIXES = {
     "x": "adobe:ns:meta/",
@@ -58,20 +60,29 @@ class Mark:
     Attributes:
         translator: what tells the translator from others: the beginning of its weights' sha256.
         version: of img2img.
+        direction: such as ``horse:zebra``.
+        composite: whether pixels of the source remain.
     """
 
     translator: str
     version: str = __version__
+    direction: str = ""
+    composite: bool = False
 
     @classmethod
-    def of(cls, header: Mapping[str, Any]) -> Mark:
-        """Take a translator file's header."""
-        return cls(str(header.get("sha256") or "unsaved")[:12])
+    def of(cls, header: Mapping[str, Any], direction: str = "", *, composite: bool = False) -> Mark:
+        """Take a translator file's header; the rest as above."""
+        return cls(str(header.get("sha256") or "unsaved")[:12], direction=direction, composite=composite)
+
+    @property
+    def source_type(self) -> str:
+        """The IPTC's word for how the picture came to be."""
+        return COMPOSITE_TYPE if self.composite else SOURCE_TYPE
 
     def properties(self) -> dict[str, str]:
         """Return XMP properties by their qualified names."""
         return {
-            _name("Iptc4xmpExt", "DigitalSourceType"): SOURCE_TYPE,
+            _name("Iptc4xmpExt", "DigitalSourceType"): self.source_type,
             _name("Iptc4xmpExt", "AISystemUsed"): f"img2img translator {self.translator}",
             _name("Iptc4xmpExt", "AISystemVersionUsed"): self.version,
             _name("xmp", "CreatorTool"): f"img2img {self.version}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -21,6 +22,9 @@ from img2img.image.tiff import Extra
 
 Icc = Literal["srgb", "keep"]
 """Which colours a file gets whose source had a profile: sRGB, or those of that profile."""
+
+Finish = Callable[[bytes, str], tuple[bytes, str]]
+"""From a file's bytes and Pillow's name of its format to its last bytes, and a note or ""."""
 
 Colour = tuple[int, int, int]
 WHITE: Colour = (255, 255, 255)
@@ -121,6 +125,7 @@ def write_pictures(
     background: Colour = WHITE,
     mark: Mark | None = None,
     value_range: ValueRange | None = None,
+    finish: Finish | None = None,
 ) -> tuple[str, ...]:
     """Write images so that a file is whole or not there: into a temporary name beside it, then renamed.
 
@@ -135,6 +140,7 @@ def write_pictures(
         background: colour to show through where a format has no alpha.
         mark: who made the pictures, written as XMP; None to leave it out.
         value_range: what -1 and 1 become in a float file; by default what they were in the source.
+        finish: changes the bytes before they are written, as signing does.
 
     Returns:
         What the file does not hold, in words; empty if nothing.
@@ -151,13 +157,15 @@ def write_pictures(
     notes = _notes(file_format, name, pictures, None, icc, mark, value_range)
     held, colour_note = _coloured(file_format, _fitted(file_format, pictures, background), icc)
     extra, extra_notes = _extra(file_format, pictures.frames[0], mark, held.frames[0].icc_profile)
-    data = encoded(file_format, held, extra, value_range)
+    data, finish_note = encoded(file_format, held, extra, value_range), ""
+    if finish is not None:
+        data, finish_note = finish(data, file_format)
     if isinstance(target, Path):
         with atomically(target) as file:
             file.write(data)
     else:
         target.write(data)
-    return tuple(dict.fromkeys(note for note in (*notes, colour_note, *extra_notes) if note))
+    return tuple(dict.fromkeys(note for note in (*notes, colour_note, *extra_notes, finish_note) if note))
 
 
 def _notes(

@@ -23,6 +23,7 @@ from img2img.errors import ConfigError, RunError
 from img2img.networks.base import Generator
 from img2img.networks.layers.convolutions import as_torch_does
 from img2img.translate.engines.base import EngineName, Precision
+from img2img.translate.files import Files
 from img2img.translate.folder import How, translate_folder
 from img2img.translate.inputs import Plan, plan
 from img2img.translate.report import Entry
@@ -116,6 +117,7 @@ def _published(translator: Translator, todo: Plan) -> list[float]:
 
 
 def _ours(translator: Translator, todo: Plan) -> list[float]:
+    translator.calibrate(todo.jobs, Files())
     ends: list[float] = []
 
     def note(entry: Entry) -> None:
@@ -176,7 +178,7 @@ def compare(
         translate_folder(load(model, precision="fp32").translation(), todo)
         for arm in (arm for arm in arms if arm != PUBLISHED):
             other = plan([source], Path(scratch) / f"{arm}-png", file_format="png")
-            translate_folder(_loaded(arm, model).translation(), Plan(other.jobs[: len(todo.jobs)], other.out))
+            _ours(_loaded(arm, model), Plan(other.jobs[: len(todo.jobs)], other.out))
             gaps[arm] = difference(exact, Path(scratch) / f"{arm}-png")
     return found, gaps
 

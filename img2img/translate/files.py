@@ -17,6 +17,7 @@ from img2img.image import (
     Mark,
     Picture,
     Pictures,
+    Signer,
     ValueRange,
     check_writable,
     count_frames,
@@ -40,6 +41,7 @@ class Files:
         background: colour to show through where the format has no alpha.
         max_pixels: larger images are refused; 89 megapixels by default. TIFFs beyond those go by regions.
         value_range: (low, high) of float TIFF and NPY files.
+        signer: signs every output that can hold a C2PA manifest; its mark is set by the translator.
     """
 
     frames: Frames = "all"
@@ -49,6 +51,11 @@ class Files:
     background: Colour = WHITE
     max_pixels: int | None = None
     value_range: ValueRange | None = None
+    signer: Signer | None = None
+
+    def signed_for(self, mark: Mark) -> Files:
+        """Return these with a signer, where there is one, whose manifests say who made the pictures."""
+        return replace(self, signer=replace(self.signer, mark=mark)) if self.signer else self
 
     def settings(self) -> dict[str, Any]:
         """Return what of this decides the outputs' bytes, as plain data."""
@@ -59,6 +66,7 @@ class Files:
             "metadata": self.metadata,
             "background": list(self.background),
             "value_range": self.value_range and list(self.value_range),
+            **(self.signer.settings() if self.signer else {}),
         }
 
     def weigh(self, source: Path, name: str) -> int:
@@ -103,8 +111,26 @@ class Files:
         """
         check_writable(target, pictures, icc=self.icc, mark=self.mark, value_range=self.value_range)
 
-    def write(self, target: Path | BinaryIO, pictures: Pictures, file_format: str | None = None) -> tuple[str, ...]:
-        """Write a file; it is whole or not there. Return what it does not hold."""
+    def write(
+        self,
+        target: Path | BinaryIO,
+        pictures: Pictures,
+        file_format: str | None = None,
+        source: Path | BinaryIO | None = None,
+    ) -> tuple[str, ...]:
+        """Write a file; it is whole or not there. Return what it does not hold.
+
+        Args:
+            target: a path, or a file open for writing.
+            pictures: what to write.
+            file_format: of an open file; by default that of the first frame.
+            source: what the pictures were made of, for a signature.
+        """
+        signer = self.signer
+
+        def finish(data: bytes, kind: str) -> tuple[bytes, str]:
+            return signer.signed(data, kind, source, len(pictures.frames)) if signer else (data, "")
+
         return write_pictures(
             target,
             pictures,
@@ -113,6 +139,7 @@ class Files:
             background=self.background,
             mark=self.mark,
             value_range=self.value_range,
+            finish=finish,
         )
 
 

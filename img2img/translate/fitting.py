@@ -47,6 +47,7 @@ def bytes_per_px(network: Generator) -> float:
     if network not in _bytes_per_px:
         side = network.fit(_PROBE_PX)
         tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+        # weights rounded to bf16 do not fit a float32 image where there is no autocast, as on the meta device
         on_meta = {
             name: torch.empty_like(tensor, device="meta", dtype=torch.float32 if tensor.is_floating_point() else None)
             for name, tensor in tensors.items()

@@ -12,18 +12,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
-from PIL import Image
 from torch import Tensor
 
 from img2img.errors import DataError
-from img2img.image import Picture, Pictures, Plane, resized, to_image
+from img2img.image import Picture, Pictures, Plane, on_white, resized
 from img2img.translate.controls import Controls
 from img2img.translate.files import Files
 from img2img.translate.inputs import Job, Plan
 from img2img.translate.journal import Journal, State, stamp
-from img2img.translate.pipeline import Done, Stages, flow
-from img2img.translate.report import Entry, FolderReport, Status, pictured
+from img2img.translate.pipeline import Stages, flow
+from img2img.translate.report import Entry, FolderReport, Status, spread
 from img2img.translate.translation import Prepared, Translation
 
 Existing = Literal["skip", "newer", "overwrite", "error"]
@@ -33,6 +31,7 @@ that is not ours. ``newer``: also replace what is older than its source. ``overw
 _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _THUMBNAIL_PX = 256
 _LISTED = 3
+_PICTURES_ON_PAGE = 120
 
 
 @dataclass(frozen=True)
@@ -190,15 +189,15 @@ def _entries(
         memory=how.memory,
         stop=lambda: how.stop() or (how.fail_fast and bool(failed)),
     ):
-        reason = "" if done.error is None else _reason(done, done.error)
-        if done.error is not None:
-            failed.append(reason)
         name = done.item.name
+        why = "" if done.error is None else reason(name, done.error)
+        if done.error is not None:
+            failed.append(why)
         yield Entry(
             name,
             _shown(done.item, out),
             "translated" if done.error is None else "failed",
-            reason,
+            why,
             work.notes.pop(name, "") if done.error is None else "",
             work.pictures.pop(name, None),
         )
@@ -231,7 +230,7 @@ class _Work:
     def __init__(self, lanes: tuple[Translation, ...], how: How, journal: Journal | None, jobs: list[Job]) -> None:
         self.lanes, self.how, self.journal, self.jobs = lanes, how, journal, jobs
         self.files = how.files
-        self.shown = {jobs[index].name for index in pictured(len(jobs))} if jobs else set()
+        self.shown = {jobs[index].name for index in spread(len(jobs), _PICTURES_ON_PAGE)} if jobs else set()
         self.notes: dict[str, str] = {}
         self.stamps: dict[str, list[int] | None] = {}
         self.pictures: dict[str, tuple[bytes, bytes]] = {}
@@ -271,7 +270,8 @@ class _Work:
             self._begin(job)
             assert self.how.by_regions is not None
             self.how.by_regions(job.source, job.target)
-            self.notes[job.name] = "read and written by regions: no EXIF, no XMP"
+            signed = ", not signed" if self.files.signer else ""
+            self.notes[job.name] = f"read and written by regions: no EXIF, no XMP{signed}"
         mask = self.masks.pop(job.name, None)
         return pictures.each(lambda picture: self._controlled(picture, lane(picture), mask))
 
@@ -290,7 +290,7 @@ class _Work:
         left_out: tuple[str, ...] = ()
         if pictures.frames:
             self._begin(job)
-            left_out = self.files.write(job.target, pictures)
+            left_out = self.files.write(job.target, pictures, source=job.source)
         if self.journal:
             self.journal.done(job, self.stamps.pop(job.name))
         if note := "; ".join(dict.fromkeys(filter(None, (pictures.reduced, *left_out)))):
@@ -304,10 +304,10 @@ class _Work:
             self.journal.begin(job)
 
 
-def _reason(done: Done[Job], error: Exception) -> str:
+def reason(name: str, error: Exception) -> str:
     """Return why an image could not be translated; raise what the next one would meet too, and our own mistakes."""
     if isinstance(error, DataError):
-        return str(error).removeprefix(f"{done.item.name}: ")
+        return str(error).removeprefix(f"{name}: ")
     if isinstance(error, OSError):
         if error.errno in _HOPELESS:
             raise error
@@ -318,15 +318,10 @@ def _reason(done: Done[Job], error: Exception) -> str:
 
 
 def _thumbnail(picture: Picture) -> bytes:
-    if picture.pixels.dtype == np.float32:  # of a float file, in [-1, 1]
-        picture = replace(picture, pixels=((picture.pixels.clip(-1, 1) + 1) * 127.5).round().astype(np.uint8))
-    image = to_image(picture)
+    image = on_white(picture)
     image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     data = io.BytesIO()
-    image.convert("RGB").save(data, "JPEG", quality=85)
+    image.save(data, "JPEG", quality=85)
     return data.getvalue()
 
 

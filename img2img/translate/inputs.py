@@ -91,16 +91,13 @@ def plan(
         raise DataError(f"format {file_format}: expected one of {', '.join(sorted(kind[1:] for kind in kinds))}")
     if "/" in suffix or os.sep in suffix:
         raise DataError(f"suffix {suffix}: expected a part of a file name, got a path")
-    found, others = _found([path for source in sources for path in _expanded(source)], kinds)
-    if not found:
-        given = ", ".join(map(str, sources))
-        raise DataError(f"{given}: no images found; expected files that end in {', '.join(sorted(kinds))}")
+    found, others = _found(sources, kinds)
     if len(found) == 1 and len(sources) == 1 and not Path(sources[0]).is_dir() and not out.is_dir() and out.suffix:
         return _one(found[0].source, out, kinds)
     if os.path.lexists(out) and not out.is_dir():
         raise DataError(f"{out}: expected a folder to write into, got a file or a link that leads nowhere")
     for source in map(Path, sources):
-        if source.is_dir() and _within(out, source):
+        if lies_within(out, source):
             raise DataError(f"{out}: the output lies in the input folder {source}; choose a folder outside it")
     jobs = [
         Job(i.name.as_posix(), i.source, out / i.whole.with_name(f"{i.whole.stem}{suffix}{ending or i.whole.suffix}"))
@@ -143,11 +140,20 @@ class _Image(NamedTuple):
         return self.name.with_name(self.name.name + self.ending)
 
 
-def _found(paths: Sequence[Path], kinds: frozenset[str]) -> tuple[list[_Image], int]:
+def images(source: str | Path) -> list[tuple[str, Path]]:
+    """Return name and place of an image, of every image below a folder, or of all that match a pattern.
+
+    Raises:
+        DataError: if there are none.
+    """
+    return [(image.name.as_posix(), image.source) for image in _found([source], SUFFIXES)[0]]
+
+
+def _found(sources: Sequence[str | Path], kinds: frozenset[str]) -> tuple[list[_Image], int]:
     """Return each image with its name below the folder it was found in, and how many files are none."""
     images: dict[Path, _Image] = {}
     others = 0
-    for path in paths:
+    for path in (path for source in sources for path in _expanded(source)):
         if not path.is_dir():
             images[path] = _Image(path, Path(path.name), _missing_ending(path, kinds) or "")
             continue
@@ -159,6 +165,9 @@ def _found(paths: Sequence[Path], kinds: frozenset[str]) -> tuple[list[_Image], 
                 others += 1
             else:
                 images[file] = _Image(file, name, ending)
+    if not images:
+        given = ", ".join(map(str, sources))
+        raise DataError(f"{given}: no images found; expected files that end in {', '.join(sorted(kinds))}")
     return list(images.values()), others
 
 
@@ -233,5 +242,6 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))  # Path.resolve raises on a link that leads to itself
 
 
-def _within(path: Path, folder: Path) -> bool:
-    return _real(path).is_relative_to(_real(folder))
+def lies_within(path: Path, folder: str | Path) -> bool:
+    """Tell whether a path lies in a folder that exists, or is it."""
+    return Path(folder).is_dir() and _real(path).is_relative_to(_real(Path(folder)))

@@ -13,7 +13,6 @@ from img2img import report as html
 from img2img.image import atomically
 
 Status = Literal["translated", "failed", "skipped", "not reached"]
-_PICTURES_ON_PAGE = 120
 _LISTED_ON_PAGE = 1000
 
 
@@ -126,11 +125,11 @@ def write_page(path: Path, title: str, report: FolderReport) -> None:
         file.write(html.page(title, *sections).encode())
 
 
-def pictured(count: int) -> set[int]:
-    """Choose which of ``count`` inputs appear on the page: all, or evenly spread ones."""
-    if count <= _PICTURES_ON_PAGE:
+def spread(count: int, most: int) -> set[int]:
+    """Choose at most ``most`` of ``count`` inputs to be shown: all, or evenly spread ones."""
+    if count <= most:
         return set(range(count))
-    return {round(i * (count - 1) / (_PICTURES_ON_PAGE - 1)) for i in range(_PICTURES_ON_PAGE)}
+    return {round(i * (count - 1) / max(most - 1, 1)) for i in range(most)}
 
 
 def printable(text: str) -> str:

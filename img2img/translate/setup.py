@@ -13,6 +13,7 @@ from img2img.translate.controls import Controls
 from img2img.translate.engines.base import EngineName
 from img2img.translate.files import Files
 from img2img.translate.folder import How
+from img2img.translate.inputs import Plan
 from img2img.translate.journal import last_settings
 from img2img.translate.memory import Memory, Say
 from img2img.translate.translation import Translation
@@ -85,19 +86,23 @@ class Setup:
 
     def marked(self, translator: Translator) -> Files:
         """Return how files are read and written, with the mark of the translator where it is wanted."""
-        return replace(self.files, mark=Mark.of(translator.header) if self.mark else None)
+        composite = self.controls != Controls()
+        mark = Mark.of(translator.header, translator.direction(self.to), composite=composite)
+        return replace(self.files.signed_for(mark), mark=mark if self.mark else None)
 
-    def how(self, translator: Translator, out: Path | None = None) -> How:
+    def how(self, translator: Translator, whole: Plan | None = None, *, afresh: bool = False) -> How:
         """Return how a batch is done with the loaded translator, for :func:`translate_folder`.
 
         Args:
             translator: what :meth:`load` returned; what it left open is settled.
-            out: folder to write; a batch that was begun there goes on as it was settled then.
+            whole: what all processes together translate; a batch that was begun there goes on as it was settled then.
+            afresh: settle anew all the same.
 
         Raises:
             ConfigError: if the devices are not of one kind, as their bytes would differ.
         """
-        translator.settle(last_settings(out))
+        translator.calibrate(whole.jobs if whole else (), self.files, self.to, self.size)
+        translator.settle(last_settings(whole.out) if whole and not afresh else None)
         beside = [self._load(device, translator.engine, translator.memory) for device in self.devices[1:]]
         if kinds := {one.device.type for one in beside} - {translator.device.type}:
             raise ConfigError(

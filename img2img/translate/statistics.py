@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from img2img.networks.base import Generator
 from img2img.networks.layers.norm import Norm2d
+from img2img.translate.draws import placed
 
 
 class Moments(NamedTuple):
@@ -36,11 +37,13 @@ class Window(NamedTuple):
         image: float32 [1, C, H, W], sides that fit the network.
         rows: from and to of the part that counts, in pixels of it; every pixel of the image counts in one window.
         columns: likewise.
+        corner: row and column of its first pixel in the image.
     """
 
     image: Tensor
     rows: tuple[int, int]
     columns: tuple[int, int]
+    corner: tuple[int, int]
 
 
 class Pool:
@@ -121,7 +124,8 @@ def measure_next(network: Generator, windows: Iterable[Window], moments: list[Mo
     pool = Pool()
     device = None
     for window in windows:
-        features = _arriving(network, window.image, moments)
+        with placed(network, *window.corner, window.image.shape[2]):
+            features = _arriving(network, window.image, moments)
         if features is None:
             return False
         (height, width), sides = features.shape[-2:], window.image.shape[-2:]

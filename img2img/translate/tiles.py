@@ -16,6 +16,7 @@ from torch import Tensor
 from img2img.errors import ConfigError, DataError
 from img2img.networks.base import Generator
 from img2img.networks.layers.norm import couples_images
+from img2img.translate.draws import placed
 from img2img.translate.fitting import is_out_of_memory, release_memory
 from img2img.translate.grid import Span, spans
 from img2img.translate.memory import Memory
@@ -256,7 +257,8 @@ class _Work:
                 if left >= right:
                     continue
                 window = self.image.window((row.start, row.stop), (column.start, column.stop), self.fitted)
-                tile = translate_with(self.network, window.to(self.device), self.moments or None)[0]
+                with placed(self.network, row.start, column.start, row.stop - row.start):
+                    tile = translate_with(self.network, window.to(self.device), self.moments or None)[0]
                 part = tile[:, first - row.start : last - row.start, left - column.start : right - column.start]
                 weights = row.weights[first - row.counts[0] : last - row.counts[0], None]
                 band[:, :, left:right] += part.float().cpu() * weights * column.weights[: right - left]
@@ -303,7 +305,7 @@ class _Work:
             for column in columns:
                 seen = image.window((row.start, row.stop), (column.start, column.stop), fitted).to(self.device)
                 core = [(span.core[0] - span.start, span.core[1] - span.start) for span in (row, column)]
-                yield Window(seen, *core)
+                yield Window(seen, core[0], core[1], (row.start, column.start))
 
 
 def _up_to_multiple(pixels: int, multiple: int) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from img2img.checkpoint import TranslatorFile, Weights, load_translator
 from img2img.configured import nearest
@@ -31,11 +31,13 @@ from img2img.image import (
 from img2img.networks.base import Generator
 from img2img.networks.layers.convolutions import as_torch_does
 from img2img.translate.controls import Controls
+from img2img.translate.draws import draw_by_place
 from img2img.translate.engines.base import Engine, EngineName, Precision
 from img2img.translate.engines.choice import engine_of, fastest
+from img2img.translate.engines.int8 import digest
 from img2img.translate.files import Files
 from img2img.translate.folder import Existing, How, translate_folder
-from img2img.translate.inputs import plan
+from img2img.translate.inputs import Job, plan
 from img2img.translate.journal import last_settings
 from img2img.translate.memory import Memory
 from img2img.translate.report import FolderReport
@@ -43,6 +45,7 @@ from img2img.translate.tiff import translate_tiff
 from img2img.translate.translation import Translation
 
 _GPU_BATCH = 16
+_CALIBRATED_ON = 8
 
 Picturelike = Image.Image | NDArray[np.uint8] | Tensor
 
@@ -65,7 +68,7 @@ class Translator:
         batch: images of one size that go through the network together; by default 1 on a CPU, where more are not
             faster, and 16 on a GPU.
         stochastic: leave dropout on, as pix2pix's authors did; ``seed`` then decides the draw.
-        seed: of the dropout, anew for every image.
+        seed: of the dropout, anew for every image; see :mod:`img2img.translate.draws`.
     """
 
     def __init__(
@@ -89,17 +92,13 @@ class Translator:
         self.networks = {direction: network.eval().to(self.device) for direction, network in networks.items()}
         self._engines: dict[tuple[str, Precision], Engine] = {}
         self.stochastic, self.seed = stochastic, seed
+        self._calibration: list[Tensor] = []
         if stochastic:
-            dropouts = [layer for n in self.networks.values() for layer in n.modules() if isinstance(layer, nn.Dropout)]
-            if not dropouts:
+            if not sum(draw_by_place(network, seed) for network in self.networks.values()):
                 raise ConfigError("this translator has no dropout, so --stochastic would change nothing; leave it out")
-            if engine not in {"auto", "eager"} or (batch or 1) > 1:
-                raise ConfigError(
-                    "--stochastic draws dropout anew for every image: engine eager and batch 1 alone do so"
-                )
-            self.engine, self.batch = "eager", 1
-            for layer in dropouts:
-                layer.train()
+            if engine not in {"auto", "eager"}:
+                raise ConfigError(f"--stochastic is drawn by engine eager alone, got {engine}")
+            self.engine = "eager"
 
     @property
     def directions(self) -> list[str]:
@@ -137,13 +136,8 @@ class Translator:
         if key not in self._engines:
             # a precision beside the usual one is asked for by images of more bits
             name = self._settle_engine() if key[1] == self.precision else "eager"
-            self._engines[key] = engine_of(name, network, self.device, key[1], self.memory)
-        with torch.random.fork_rng(
-            devices=[self.device] if self.device.type == "cuda" else [], enabled=self.stochastic
-        ):
-            if self.stochastic:
-                torch.manual_seed(self.seed)
-            return self._engines[key](source)
+            self._engines[key] = engine_of(name, network, self.device, key[1], self.memory, self._calibration)
+        return self._engines[key](source)
 
     def settle(self, before: Mapping[str, Any] | None = None) -> None:
         """Settle what was left open and decides the last bits: the engine, and how many pixels go at once.
@@ -162,6 +156,27 @@ class Translator:
         if self.memory.tile_px == "auto" and self.memory.whole_px is None:
             whole_px = self.memory.fitting_px(next(iter(self.networks.values())))
             self.memory = replace(self.memory, whole_px=whole_px)
+
+    def calibrate(self, jobs: Sequence[Job], files: Files, to: str | None = None, size: int | None = None) -> None:
+        """Read the first images of a batch for engine int8, whose numbers' range they decide; nothing for others.
+
+        Args:
+            jobs: of the whole batch.
+            files: how they are read.
+            to: target domain.
+            size: see :meth:`picture`.
+        """
+        if self.engine != "int8":
+            return
+        translation = self.translation(to, size)
+        for job in jobs:
+            try:
+                picture = files.read(job.source, job.name).frames[0]
+            except DataError:
+                continue  # reported when its turn comes
+            self._calibration.append(translation.prepare(picture).source[None])
+            if len(self._calibration) == _CALIBRATED_ON:
+                break
 
     def _settle_engine(self) -> EngineName:
         if self.engine == "auto":
@@ -263,7 +278,9 @@ class Translator:
         restore_size: bool = False,
     ) -> How:
         """Return how a batch is done with this translator, for :func:`translate_folder`."""
-        files, controls = files or Files(mark=Mark.of(self.header)), controls or Controls()
+        controls = controls or Controls()
+        mark = Mark.of(self.header, self.direction(to), composite=controls != Controls())
+        files = (files or Files(mark=mark)).signed_for(mark)
         limit = files.max_pixels or MAX_PIXELS
         self.translation(to, size, restore_size=restore_size)  # refuses what contradicts itself, before any work
         return How(
@@ -291,6 +308,7 @@ class Translator:
             "device": self.device.type,
             "precision": self.precision,
             "engine": self.engine,
+            "calibration": digest(self._calibration) if self._calibration else None,
             "batch": self.batch,
             "whole_px": self.memory.whole_px,
             "tile": self.memory.tile_px,
@@ -325,6 +343,7 @@ class Translator:
         """
         sources = [source] if isinstance(source, str | Path) else list(source)
         todo = plan(sources, out, kinds=suffixes(files.value_range if files else None))
+        self.calibrate(todo.jobs, files or Files(), to, size)
         self.settle(last_settings(todo.out))
         how = replace(self.how(to, size, files, controls, restore_size=restore_size), existing=existing)
         return translate_folder(self.translation(to, size, restore_size=restore_size), todo, how)

@@ -7,9 +7,9 @@ from typing import Literal
 
 from torch import Tensor
 
-EngineName = Literal["eager", "compiled", "onnx", "openvino"]
+EngineName = Literal["eager", "compiled", "onnx", "openvino", "int8"]
 """``eager``: torch, operation by operation. ``compiled``: torch's compiler. ``onnx``: ONNX Runtime. ``openvino``:
-OpenVINO."""
+OpenVINO. ``int8``: the same, or ONNX Runtime where there is no OpenVINO, with convolutions of 8-bit integers."""
 
 Precision = Literal["fp32", "bf16"]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import get_args
 
 import torch
+from torch import Tensor
 
 from img2img._version import __version__
 from img2img.configured import describe
@@ -24,6 +25,7 @@ from img2img.translate.engines.base import Engine, EngineName, Precision
 from img2img.translate.engines.compiled import Compiled
 from img2img.translate.engines.eager import Eager
 from img2img.translate.engines.graphs import Graph, onnx_file, onnx_session, openvino_session
+from img2img.translate.engines.int8 import int8_file
 from img2img.translate.memory import Memory, Say
 
 _MEASURED_PX = 256
@@ -37,7 +39,12 @@ _NEEDS = {"onnx": ("onnxruntime", "onnx", "onnxscript"), "openvino": ("openvino"
 
 
 def engine_of(
-    name: EngineName, network: Generator, device: torch.device, precision: Precision, memory: Memory
+    name: EngineName,
+    network: Generator,
+    device: torch.device,
+    precision: Precision,
+    memory: Memory,
+    calibration: Sequence[Tensor] = (),
 ) -> Engine:
     """Build an engine.
 
@@ -47,6 +54,7 @@ def engine_of(
         device: where it runs.
         precision: of it.
         memory: what to do with images that may not fit into it.
+        calibration: images for int8, see :func:`img2img.translate.engines.int8.int8_file`.
 
     Raises:
         ConfigError: if the engine cannot do this.
@@ -63,9 +71,15 @@ def engine_of(
     if name == "onnx":
         if precision != "fp32":
             raise ConfigError("engine onnx computes in fp32 on a CPU: say --precision fp32, or take openvino for bf16")
-        return Graph(onnx_session(network), Eager(network, device, precision, memory))
-    assert name == "openvino"
-    return Graph(openvino_session(onnx_file(network), precision), Eager(network, device, precision, memory))
+        return Graph(onnx_session(onnx_file(network)), Eager(network, device, precision, memory))
+    eager = Eager(network, device, precision, memory)
+    if name == "openvino":
+        return Graph(openvino_session(onnx_file(network), precision), eager)
+    assert name == "int8"
+    if not calibration:
+        raise ConfigError("engine int8 is calibrated on the images of a batch: translate a folder, not one image")
+    file = int8_file(network, calibration)
+    return Graph(openvino_session(file, precision) if _installed("openvino") else onnx_session(file), eager)
 
 
 def fastest(network: Generator, device: torch.device, precision: Precision, say: Say) -> EngineName:

@@ -54,7 +54,7 @@ class Graph(Engine):
         return self.eager(source)
 
 
-def onnx_session(network: Generator) -> Session:
+def onnx_session(file: Path) -> Session:
     """Return a session of ONNX Runtime, in float32.
 
     Raises:
@@ -66,7 +66,7 @@ def onnx_session(network: Generator) -> Session:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
     options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(str(onnx_file(network)), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     return lambda image: session.run(None, {"image": image})[0]
 
 
