@@ -96,7 +96,7 @@ def translate(
     overlap: Annotated[int | None, typer.Option(min=0, help="Of tiles in pixels; by default what is needed.")] = None,
     statistics: Annotated[
         str,
-        typer.Option(help="Of norms in tiles: exact, reduced, none; auto is exact where one pass does."),
+        typer.Option(help="Of norms in tiles: exact, pooled, reduced, none; auto is exact where one pass does."),
     ] = "auto",
     weights: Annotated[str | None, typer.Option(help="ema (averaged, the default) or raw.")] = None,
     stochastic: Annotated[
@@ -141,7 +141,7 @@ def translate(
         ("engine", engine, ("auto", "eager", "compiled", "onnx", "openvino", "int8")),
         ("frames", frames, ("all", "first")),
         ("icc", icc, ("srgb", "keep")),
-        ("statistics", statistics, ("auto", "exact", "reduced", "none")),
+        ("statistics", statistics, ("auto", "exact", "pooled", "reduced", "none")),
     ):
         if value is not None and value not in known:
             raise ConfigError(f"--{name} {value}: expected {', '.join(known)}{nearest(value, known)}")
