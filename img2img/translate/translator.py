@@ -260,13 +260,8 @@ class Translator:
             to: target domain.
             max_pixels: larger images are refused.
         """
-        translate_tiff(
-            self.networks[self.direction(to)],
-            source,
-            target,
-            max_pixels=max_pixels,
-            memory=self.memory,
-        )
+        network = self.networks[self.direction(to)]
+        translate_tiff(network, source, target, max_pixels=max_pixels, memory=self.memory)
 
     def how(
         self,
