@@ -169,23 +169,28 @@ def test_the_fastest_that_is_right_is_measured_once_and_remembered(monkeypatch, 
     spent, said = [], []
     monkeypatch.setattr(choice.time, "perf_counter", now)
     network = network_of(num_blocks=1)
-    assert fastest(network, CPU, "fp32", said.append) == best
+    assert fastest(network, CPU, "fp32", 199, said.append) == "eager"
+    assert not said  # few pictures do not wait
+    assert fastest(network, CPU, "fp32", 200, said.append) == best
+    assert fastest(network, CPU, "fp32", 199, said.append) == "eager"  # nor for a graph that is not made yet
+    monkeypatch.setattr(choice, "graph_of", lambda _: cache)
+    assert fastest(network, CPU, "fp32", 199, said.append) == best
     seen = engines["eager"].seen
-    assert fastest(network, CPU, "fp32", said.append) == best
+    assert fastest(network, CPU, "fp32", 200, said.append) == best
     assert (engines["eager"].seen, len(said)) == (seen, 1)
     assert f"engine {best} from now on" in said[0]
     assert list(json.loads((cache / "engines.json").read_text()).values()) == [best]
     (cache / "engines.json").write_text("{ torn")
-    assert fastest(network, CPU, "fp32", said.append) == best
+    assert fastest(network, CPU, "fp32", 200, said.append) == best
     assert len(said) == 2
 
 
 def test_an_engine_can_be_named_in_the_environment(monkeypatch):
     monkeypatch.setenv("IMG2IMG_ENGINE", "onnx")
-    assert fastest(network_of(num_blocks=1), CPU, "fp32", print) == "onnx"
+    assert fastest(network_of(num_blocks=1), CPU, "fp32", 200, print) == "onnx"
     monkeypatch.setenv("IMG2IMG_ENGINE", "onix")
     with pytest.raises(ConfigError, match="IMG2IMG_ENGINE=onix: expected one of eager"):
-        fastest(network_of(num_blocks=1), CPU, "fp32", print)
+        fastest(network_of(num_blocks=1), CPU, "fp32", 200, print)
 
 
 def test_a_missing_engine_is_one_line_that_says_what_to_install(model, sizes, tmp_path, monkeypatch):

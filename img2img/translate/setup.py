@@ -101,8 +101,9 @@ class Setup:
         Raises:
             ConfigError: if the devices are not of one kind, as their bytes would differ.
         """
-        translator.calibrate(whole.jobs if whole else (), self.files, self.to, self.size)
-        translator.settle(last_settings(whole.out) if whole and not afresh else None)
+        jobs = whole.jobs if whole else ()
+        translator.calibrate(jobs, self.files, self.to, self.size)
+        translator.settle(last_settings(whole.out) if whole and not afresh else None, len(jobs))
         beside = [self._load(device, translator.engine, translator.memory) for device in self.devices[1:]]
         if kinds := {one.device.type for one in beside} - {translator.device.type}:
             raise ConfigError(

@@ -139,11 +139,12 @@ class Translator:
             self._engines[key] = engine_of(name, network, self.device, key[1], self.memory, self._calibration)
         return self._engines[key](source)
 
-    def settle(self, before: Mapping[str, Any] | None = None) -> None:
+    def settle(self, before: Mapping[str, Any] | None = None, images: int = 1) -> None:
         """Settle what was left open and decides the last bits: the engine, and how many pixels go at once.
 
         Args:
             before: :meth:`settings` of a batch that goes on; taken over where they agree in what is not open.
+            images: that are to be translated.
         """
         open_ = {"engine"} if self.engine == "auto" else set()
         if self.memory.tile_px == "auto" and self.memory.whole_px is None:
@@ -152,7 +153,7 @@ class Translator:
         if before and open_ <= set(before) and all(before.get(key) == value for key, value in settled.items()):
             self.engine = before["engine"]
             self.memory = replace(self.memory, whole_px=before["whole_px"])
-        self._settle_engine()
+        self._settle_engine(images)
         if self.memory.tile_px == "auto" and self.memory.whole_px is None:
             whole_px = self.memory.fitting_px(next(iter(self.networks.values())))
             self.memory = replace(self.memory, whole_px=whole_px)
@@ -178,10 +179,10 @@ class Translator:
             if len(self._calibration) == _CALIBRATED_ON:
                 break
 
-    def _settle_engine(self) -> EngineName:
+    def _settle_engine(self, images: int = 1) -> EngineName:
         if self.engine == "auto":
             network = next(iter(self.networks.values()))
-            self.engine = fastest(network, self.device, self.precision, self.memory.say)
+            self.engine = fastest(network, self.device, self.precision, images, self.memory.say)
         return self.engine
 
     def picture(
@@ -339,7 +340,7 @@ class Translator:
         sources = [source] if isinstance(source, str | Path) else list(source)
         todo = plan(sources, out, kinds=suffixes(files.value_range if files else None))
         self.calibrate(todo.jobs, files or Files(), to, size)
-        self.settle(last_settings(todo.out))
+        self.settle(last_settings(todo.out), len(todo.jobs))
         how = replace(self.how(to, size, files, controls, restore_size=restore_size), existing=existing)
         return translate_folder(self.translation(to, size, restore_size=restore_size), todo, how)
 

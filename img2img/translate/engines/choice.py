@@ -24,7 +24,7 @@ from img2img.networks.base import Generator
 from img2img.translate.engines.base import Engine, EngineName, Precision
 from img2img.translate.engines.compiled import Compiled
 from img2img.translate.engines.eager import Eager
-from img2img.translate.engines.graphs import Graph, onnx_file, onnx_session, openvino_session
+from img2img.translate.engines.graphs import Graph, graph_of, onnx_file, onnx_session, openvino_session
 from img2img.translate.engines.int8 import int8_file
 from img2img.translate.memory import Memory, Say
 
@@ -34,6 +34,9 @@ _WORTH_IT = 0.9
 """An engine beside eager must take at most this part of its time: its graph has to be made for every translator."""
 _AS_CLOSE, _ROUNDING = 1.5, 1e-4
 """And be at most so many times as far from float32 as eager is in the same precision, plus this, of [-1, 1]."""
+
+_MANY = 200
+"""Images that are worth some seconds of measuring and of making a graph."""
 
 _NEEDS = {"onnx": ("onnxruntime", "onnx", "onnxscript"), "openvino": ("openvino", "onnx", "onnxscript")}
 
@@ -82,8 +85,10 @@ def engine_of(
     return Graph(openvino_session(file, precision) if _installed("openvino") else onnx_session(file), eager)
 
 
-def fastest(network: Generator, device: torch.device, precision: Precision, say: Say) -> EngineName:
+def fastest(network: Generator, device: torch.device, precision: Precision, images: int, say: Say) -> EngineName:
     """Return the fastest engine that is installed, measured on noise of 256x256 px the first time.
+
+    Few images do not wait for that, nor for a graph that is not there yet: they go by eager.
 
     ``compiled`` is not among them: seconds of compiling for sizes that it has not met. ``$IMG2IMG_ENGINE`` names one
     without measuring.
@@ -92,6 +97,7 @@ def fastest(network: Generator, device: torch.device, precision: Precision, say:
         network: in evaluation mode, on the device.
         device: where it runs.
         precision: of it.
+        images: that are to be translated.
         say: called with what was measured.
     """
     if (given := os.environ.get("IMG2IMG_ENGINE")) is not None:
@@ -109,8 +115,11 @@ def fastest(network: Generator, device: torch.device, precision: Precision, say:
     ]
     question = [describe(network), processor_name(device), precision, names, versions]
     key = hashlib.sha256(json.dumps(question, default=str).encode()).hexdigest()[:24]
-    if (found := known.get(key)) in names:
+    found = known.get(key)
+    if found in names and (images >= _MANY or found == "eager" or graph_of(network).exists()):
         return found
+    if images < _MANY:
+        return "eager"
     seconds = measured(names, network, device, precision)
     best = min(seconds, key=lambda name: seconds[name] / (1 if name == "eager" else _WORTH_IT))
     say(

@@ -99,7 +99,7 @@ def onnx_file(network: Generator) -> Path:
     Raises:
         ModuleNotFoundError: naming what to install to make it.
     """
-    file = cache_folder() / "graphs" / f"{fingerprint(network)}.onnx"
+    file = graph_of(network)
     if file.exists():
         file.touch()
         return file
@@ -114,6 +114,11 @@ def onnx_file(network: Generator) -> Path:
     for old in sorted(file.parent.glob("*.onnx"), key=lambda path: path.stat().st_mtime)[:-_KEPT_FILES]:
         old.unlink(missing_ok=True)
     return file
+
+
+def graph_of(network: Generator) -> Path:
+    """Return where the network's ONNX file is, or will be."""
+    return cache_folder() / "graphs" / f"{fingerprint(network)}.onnx"
 
 
 def fingerprint(network: Generator) -> str:
