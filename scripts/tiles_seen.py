@@ -5,7 +5,8 @@ Usage: python scripts/tiles_seen.py PHOTO [--translator FILE | --network resnet|
 
 Without a translator the network is drawn at random (seed 0, torch's own initialisation), the last convolution scaled so
 that the picture has contrast. Printed are the mean and the largest difference to the whole image in levels of 8 bits,
-for exact statistics, for those of the image reduced 2, 4, 8 and 16 times, and for none shared.
+for exact statistics, for those pooled over groups of windows where a quarter and a sixteenth of the image fit at once,
+for those of the image reduced 2, 4, 8 and 16 times, and for none shared.
 """
 
 from __future__ import annotations
@@ -62,6 +63,9 @@ def main() -> None:
     alone = translate_tiled(network, image, Memory(**options, statistics="none"))
     _report("exact", shared, whole)
     reduced = {}
+    for factor in FACTORS[:2]:
+        pooled = Memory(**options, statistics="pooled", whole_px=image.shape[2] * image.shape[3] // factor**2)
+        _report(f"pooled 1/{factor**2}", translate_tiled(network, image, pooled), whole)
     for factor in FACTORS:
         tiles._REDUCED_PX = image.shape[2] // factor * (image.shape[3] // factor)  # noqa: SLF001
         reduced[factor] = translate_tiled(network, image, Memory(**options, statistics="reduced"))

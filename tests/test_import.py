@@ -353,7 +353,7 @@ def test_the_command_from_weights_to_a_translated_picture(tmp_path, command):
     told = command("info", "horse2zebra.safetensors")[1]
     for line in (
         *("horse -> zebra", "zebra -> horse", "ResNetGenerator(num_blocks=1"),
-        *("imported from horse2zebra.pth and zebra2horse.pth", "weights: raw"),
+        *("imported from horse2zebra.pth and zebra2horse.pth", "weights: raw", "licence         research only"),
     ):
         assert line in told
     assert '"licence": "research only"' in command("info", "horse2zebra.safetensors", "--json")[1]

@@ -181,15 +181,50 @@ def test_a_reduced_image_has_nearly_the_statistics(monkeypatch):
     assert 0 < reduced < alone / 2
 
 
-def test_what_does_not_fit_is_reduced_and_that_is_said(monkeypatch):
+def test_statistics_pooled_from_windows_are_nearer_than_those_of_a_reduced_image(monkeypatch):
+    """Of a picture with texture, which a reduced one has not, and with as many pixels at once."""
+    network, image = network_of(), photo(320, 320)
+    image = (image + torch.randn(image.shape, generator=torch.Generator().manual_seed(0)) / 8).clamp(-1, 1)
+    monkeypatch.setattr(tiles, "_REDUCED_PX", 160 * 160)
+    expected = whole(network, image)
+    far = {
+        name: (translate_tiled(network, image, Memory(128, 40, name, whole_px=160 * 160)) - expected).abs().mean()
+        for name in ("exact", "pooled", "reduced", "none")
+    }
+    assert far["exact"] < far["pooled"] < far["reduced"] / 2
+    assert far["pooled"] < far["none"]
+
+
+def test_what_does_not_fit_is_pooled_and_that_is_said():
     network, image, said = network_of(), photo(320, 320), []
-    monkeypatch.setattr(tiles, "_REDUCED_PX", 100 * 100)
-    reduced = translate_tiled(network, image, Memory(tile_px=128, overlap_px=40, statistics="reduced"))
-    for fits_px in (0, 160 * 160):  # in a pass over tiles for every norm, and at once
-        monkeypatch.setattr(memory, "fitting_px", lambda *_, fits=fits_px: fits)
-        auto = translate_tiled(network, image, Memory(tile_px=128, overlap_px=40, say=said.append))
-        torch.testing.assert_close(auto, reduced, atol=1e-3, rtol=0)
-    assert sum("reduced to 80x80 px" in line for line in said) == 2
+    for whole_px in (0, 160 * 160):
+        pooled = translate_tiled(network, image, Memory(128, 40, "pooled", whole_px=whole_px))
+        auto = translate_tiled(network, image, Memory(128, 40, say=said.append, whole_px=whole_px))
+        assert torch.equal(auto, pooled)
+    assert sum("norms pooled from windows of it" in line for line in said) == 2
+
+
+@given(
+    height=st.integers(60, 400),
+    width=st.integers(60, 400),
+    whole_px=st.integers(5000, 40_000),
+    groups=st.integers(1, 9),
+)
+def test_groups_of_windows_hold_the_whole_image_or_evenly_spread_parts(height, width, whole_px, groups):
+    network = network_of(num_blocks=0)
+    values = torch.arange(height * width, dtype=torch.float64).view(1, 1, height, width).expand(1, 3, -1, -1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiles, "_GROUPS", groups)
+        work = tiles._Work(network, Source(values, 3), Memory(64, 20, "pooled", whole_px=whole_px))
+        made = list(work._groups())
+    assert 1 <= len(made) <= groups
+    side = made[0].shape[-1] * made[0].shape[-2]
+    assert all(len(group) * side <= work.most + 2 * side for group in made)
+    seen = torch.cat([group[:, 0].flatten() for group in made]).unique()
+    if len(made) < groups:  # none was left out
+        assert len(seen) == height * width
+    middle = torch.tensor([float((group[:, 0] // width).mean()) for group in made])
+    assert bool(((middle / height - 0.5).abs() < 0.35).all())  # each group is from top to bottom
 
 
 @torch.inference_mode()
@@ -365,6 +400,7 @@ def test_bytes_are_counted_while_tensors_live():
 def test_activations_are_measured_on_the_network():
     """Twice the channels, about twice the bytes."""
     narrow, wide = (bytes_per_px(network_of(base_channels=base)) for base in (8, 16))
+    assert bytes_per_px(network_of(base_channels=8).bfloat16()) == narrow  # its image comes in float32
     assert 1.7 < wide / narrow < 2.1
     assert narrow >= 2 * 8 * 4  # what goes into the first norm and what comes out
 

@@ -8,11 +8,11 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 
 import img2img
-from img2img.errors import DataError
-from img2img.image import read_picture
+from img2img.errors import ConfigError, DataError
+from img2img.image import Picture, read_picture, resized
 from tests.conftest import drawing, run_command, run_here
 
 
@@ -189,5 +189,34 @@ def test_info_says_what_the_file_is(model):
         "ResNetGenerator(num_blocks=1",
         "multiple of 4 px",
         "ema and raw",
+        "licence         not stated",
     ):
         assert words in said
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_results_come_back_to_their_sources_sizes_where_asked(model, dtype):
+    """The network works at the size given; the picture has its own again, alpha was never touched."""
+    values = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (37, 50, 4), dtype)
+    source = Picture(values[..., :3], values[..., 3], "PNG", None, None, "")
+    translator = img2img.load(model, "cpu")
+    small, back = (translator.picture(source, size=16, restore_size=restored) for restored in (False, True))
+    assert small.pixels.shape == (16, 22, 3)
+    assert back.pixels.dtype == dtype
+    assert np.array_equal(back.pixels, resized(small.pixels, 37, 50))
+    assert np.array_equal(back.alpha, source.alpha)
+    with pytest.raises(ConfigError, match="give --size too"):
+        translator.picture(source, restore_size=True)
+
+
+def test_restored_sizes_are_settings_of_a_batch(model, folder, tmp_path):
+    words = ("translate", model, folder, tmp_path / "out")
+    for more in ((), ("--dry-run",)):
+        said = run_here(*words, "--restore-size", *more, code=1).stderr
+        assert said == "error: --restore-size resizes results back from --size: give --size too, or leave it out\n"
+    assert not (tmp_path / "out").exists()
+    run_here(*words, "--size", "16", "--restore-size", code=3)
+    for path in sorted((tmp_path / "out").rglob("*.png")):
+        with Image.open(path) as made, Image.open(folder / path.relative_to(tmp_path / "out")) as source:
+            assert made.size == ImageOps.exif_transpose(source).size
+    assert "restore_size True, now None" in run_here(*words, "--size", "16", code=1).stderr

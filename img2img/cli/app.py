@@ -75,6 +75,9 @@ def main() -> None:
             errno.EPERM,
             errno.EDQUOT,
             errno.ENOTDIR,
+            errno.ENAMETOOLONG,
+            errno.EFBIG,
+            errno.EIO,
         }:
             raise
         where = f" ({error.filename})" if error.filename else ""

@@ -13,7 +13,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from img2img.translate.folder import How, Verdict
+    from img2img.translate.folder import Verdict
+    from img2img.translate.how import How
     from img2img.translate.inputs import Plan
     from img2img.translate.report import Entry, FolderReport
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from img2img.translate.cluster import Pool
-    from img2img.translate.folder import How
+    from img2img.translate.how import How
     from img2img.translate.inputs import Plan
     from img2img.translate.setup import Setup
 

@@ -55,6 +55,7 @@ def info(
         lines += [
             f"                {name.replace('/', ' ')} {value:.4f}" for name, value in t.get("scores", {}).items()
         ]
+    lines.append(f"licence         {' '.join(str(header.get('licence', '')).split()) or 'not stated'}")
     typer.echo("\n".join(lines))
 
 

@@ -35,6 +35,9 @@ def translate(
     size: Annotated[
         int | None, typer.Option(min=1, help="Resize the shorter side to this first; by default the size is kept.")
     ] = None,
+    restore_size: Annotated[
+        bool, typer.Option("--restore-size", help="With --size: resize results back to the images' own sizes.")
+    ] = False,
     existing: Annotated[
         str | None,
         typer.Option(help="For outputs that are there: skip what was completed (default), newer, overwrite, error."),
@@ -115,7 +118,7 @@ def translate(
     overlap: Annotated[int | None, typer.Option(min=0, help="Of tiles in pixels; by default what is needed.")] = None,
     statistics: Annotated[
         str,
-        typer.Option(help="Of norms in tiles: exact, reduced, none; auto is exact where one pass does."),
+        typer.Option(help="Of norms in tiles: exact, pooled, reduced, none; auto is exact where one pass does."),
     ] = "auto",
     weights: Annotated[str | None, typer.Option(help="ema (averaged, the default) or raw.")] = None,
     stochastic: Annotated[
@@ -153,7 +156,8 @@ def translate(
     from img2img.translate.cluster import Pool
     from img2img.translate.controls import Controls
     from img2img.translate.files import Files
-    from img2img.translate.folder import How, translate_folder
+    from img2img.translate.folder import translate_folder
+    from img2img.translate.how import How
     from img2img.translate.inputs import job_below, plan
     from img2img.translate.memory import Memory
     from img2img.translate.setup import Setup
@@ -166,7 +170,7 @@ def translate(
         ("engine", engine, ("auto", "eager", "compiled", "onnx", "openvino", "int8")),
         ("frames", frames, ("all", "first")),
         ("icc", icc, ("srgb", "keep")),
-        ("statistics", statistics, ("auto", "exact", "reduced", "none")),
+        ("statistics", statistics, ("auto", "exact", "pooled", "reduced", "none")),
         ("video-statistics", video_statistics, ("clip", "frame")),
     ):
         if value is not None and value not in known:
@@ -175,6 +179,7 @@ def translate(
         model,
         to=to,
         size=size,
+        restore_size=restore_size,
         device=device,
         devices=_devices(devices),
         precision=precision,  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from img2img.cli.batch import leave, save, stoppable
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from img2img.translate.folder import How
+    from img2img.translate.how import How
     from img2img.translate.inputs import Job, Plan
     from img2img.translate.report import Entry
     from img2img.translate.translation import Translation

@@ -16,7 +16,7 @@ from img2img.image.montage import montage
 from img2img.image.opening import FORMATS, MAX_FRAMES, MAX_PIXELS, SUFFIXES, opened, suffixes
 from img2img.image.picture import Picture, Pictures, ValueRange, on_white, to_image
 from img2img.image.provenance import Mark
-from img2img.image.reading import Frames, picture_of, read_picture, read_pictures
+from img2img.image.reading import Frames, count_frames, picture_of, read_picture, read_pictures
 from img2img.image.signing import Signer
 from img2img.image.video import CRF, LARGEST_CRF, VIDEO_SUFFIXES, is_video
 from img2img.image.writing import (
@@ -53,6 +53,7 @@ __all__ = [
     "ValueRange",
     "atomically",
     "check_writable",
+    "count_frames",
     "format_of",
     "is_video",
     "montage",

@@ -32,6 +32,9 @@ MAX_FRAMES = 5000
 _FRAMES_LIMIT = 4
 """All frames of a file together may hold this many times the pixels that one image may."""
 
+_UNPACKED = "Decompressed data too large"
+"""How Pillow says that compressed text or a profile would fill the memory."""
+
 _LARGE = threading.RLock()
 
 
@@ -121,7 +124,10 @@ def named(name: str, limit: int = MAX_PIXELS) -> Iterator[None]:
     except PermissionError as error:
         raise DataError(f"{name}: no permission to read it") from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{name}: not an image in one of the formats {', '.join(FORMATS)}") from error
+        formats = ", ".join(FORMATS)
+        raise DataError(
+            f"{name}: not an image in one of the formats {formats}, or damaged where it begins; save it again as one"
+        ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(f"{name}: {_too_large(limit)}") from error
     except MemoryError as error:
@@ -140,8 +146,17 @@ def named(name: str, limit: int = MAX_PIXELS) -> Iterator[None]:
         struct.error,
         zlib.error,
     ) as error:  # decoders of damaged files raise all of these
-        text = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{name}: damaged or truncated ({text})") from error
+        raise DataError(f"{name}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Say what is wrong with a file, in the words of the decoder where they are meant for people."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"cannot be read ({error.strerror}); copy it again"
+    text = " ".join(str(error).split()) if isinstance(error, OSError | SyntaxError | EOFError | ValueError) else ""
+    if _UNPACKED in text:
+        return "its text or colour profile unpacks to more than is read; save it without them"
+    return f"damaged or truncated{f' ({text})' if text else ''}; copy or save it again"
 
 
 @contextlib.contextmanager

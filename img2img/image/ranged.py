@@ -55,8 +55,8 @@ def read_npy(file: BinaryIO, name: str, value_range: ValueRange | None, limit: i
     reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     try:
         shape, _, dtype = reader(file)
-    except tokenize.TokenError as error:  # NumPy's way to a header that is not Python
-        raise DataError(f"{name}: damaged or truncated (its header cannot be read)") from error
+    except (tokenize.TokenError, ValueError) as error:  # NumPy's ways to a header that is not Python
+        raise DataError(f"{name}: damaged or truncated (its header cannot be read); copy or save it again") from error
     _check_kind(dtype, name)
     if value_range is None:
         raise DataError(f"{name}: {NO_RANGE.format(kind=f'NPY ({dtype})')}")
@@ -103,13 +103,13 @@ def read_ranged_tiff(
                     raise DataError(f"{name}: expected pages [H, W] or [H, W, C] with C 1 or 3, got {list(shape)}")
                 check_size((shape[1], shape[0]), name, limit)
                 if len(page.dataoffsets) < math.prod(page.chunked):  # tifffile would fill what is missing with zeros
-                    raise DataError(f"{name}: damaged or truncated (it has not all its strips)")
+                    raise DataError(f"{name}: damaged or truncated (it has not all its strips); copy or save it again")
                 total += shape[0] * shape[1]
                 check_frames(len(pages) + 1, total, name, limit)
                 pages.append(_picture(page.asarray(), name, "TIFF", value_range))
             return Pictures(tuple(pages))
     except tifffile.TiffFileError as error:
-        raise DataError(f"{name}: damaged or truncated ({error})") from error
+        raise DataError(f"{name}: damaged or truncated ({error}); copy or save it again") from error
     except ValueError as error:
         if "imagecodecs" in str(error):
             raise DataError(

@@ -86,6 +86,8 @@ def read_pictures(
     with named(name, limit), binary(source, name) as file:
         start = file.read(8)
         file.seek(0)
+        if not start:
+            raise DataError(f"{name}: an empty file; copy or save it again")
         if start.startswith(ranged.NPY_MAGIC):
             return Pictures((ranged.read_npy(file, name, value_range, limit),))
         if value_range is not None and ranged.is_tiff(start):
@@ -119,7 +121,7 @@ def _pictures(
     animated = bool(getattr(image, "is_animated", False))
     if not animated or frames == "first" or image.format not in _FRAMED:
         return Pictures((_picture(image, name, _decoder(file, 0) if keep_16_bits else None),))
-    count = _count(image)
+    count = count_frames(image)
     paged = image.format == "TIFF"
     check_frames(count, 0 if paged else count * image.width * image.height, name, limit)
     loop = image.info.get("loop")
@@ -136,13 +138,13 @@ def _pictures(
         found.append(_picture(image, name, _decoder(file, index) if keep_16_bits and paged else None, all_frames=True))
         durations.append(float(image.info.get("duration", 0)))
     if not paged and len({picture.pixels.shape[:2] for picture in found}) > 1:
-        raise DataError(f"{name}: damaged (its frames differ in size)")
+        raise DataError(f"{name}: damaged (its frames differ in size); save it again")
     timed = len(found) > 1 and not paged
     return Pictures(tuple(found), tuple(durations) if timed else (), loop if timed else None)
 
 
-def _count(image: Image.Image) -> int:
-    """Count frames, or as many as are read and one more."""
+def count_frames(image: Image.Image) -> int:
+    """Count the frames of an opened file, or as many as are read and one more."""
     if image.format != "TIFF":
         return int(getattr(image, "n_frames", 1))
     for index in range(1, MAX_FRAMES + 1):  # a chain of directories; Pillow's own count of a long one takes minutes

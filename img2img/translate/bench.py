@@ -24,7 +24,8 @@ from img2img.networks.base import Generator
 from img2img.networks.layers.convolutions import as_torch_does
 from img2img.translate.engines.base import EngineName, Precision
 from img2img.translate.files import Files
-from img2img.translate.folder import How, translate_folder
+from img2img.translate.folder import translate_folder
+from img2img.translate.how import How
 from img2img.translate.inputs import Plan, plan
 from img2img.translate.report import Entry
 from img2img.translate.translator import Translator, load

@@ -19,16 +19,8 @@ from typing import Any
 
 from img2img.devices import keep_freed_memory
 from img2img.errors import ConfigError, Img2ImgError, RunError
-from img2img.translate.folder import (
-    How,
-    Verdict,
-    collected,
-    decide,
-    entry_of,
-    left_by_kills,
-    settings_of,
-    translate_folder,
-)
+from img2img.translate.folder import Verdict, collected, decide, entry_of, left_by_kills, settings_of, translate_folder
+from img2img.translate.how import How
 from img2img.translate.inputs import Job, Plan
 from img2img.translate.journal import Journal, path_of
 from img2img.translate.report import PICTURES_ON_PAGE, Entry, FolderReport, spread

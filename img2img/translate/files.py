@@ -22,6 +22,7 @@ from img2img.image import (
     Signer,
     ValueRange,
     check_writable,
+    count_frames,
     opened,
     read_pictures,
     write_pictures,
@@ -84,7 +85,7 @@ class Files:
         """Return roughly how many bytes the pictures of a file take until they are written, from its head alone."""
         try:
             with opened(source, name, max_pixels=self.max_pixels) as image:
-                count = getattr(image, "n_frames", 1) if self.frames == "all" else 1
+                count = count_frames(image) if self.frames == "all" else 1
                 return image.width * image.height * count * _BYTES_PER_PIXEL
         except DataError:  # a NPY file, or one that cannot be read: then reading says why
             return source.stat().st_size if source.is_file() else 0

@@ -7,7 +7,7 @@ import re
 import tempfile
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from glob import glob, has_magic
 from pathlib import Path
 from typing import NamedTuple
@@ -105,17 +105,17 @@ def plan(
     found, others = _found(sources, kinds, may_be_empty=may_be_empty)
     if len(found) == 1 and len(sources) == 1 and not Path(sources[0]).is_dir() and not out.is_dir() and out.suffix:
         return _one(found[0], out, images)
-    if out.exists() and not out.is_dir():
-        raise DataError(f"{out}: expected a folder to write into, got a file")
+    if os.path.lexists(out) and not out.is_dir():
+        raise DataError(f"{out}: expected a folder to write into, got a file or a link that leads nowhere")
     for source in map(Path, sources):
         if lies_within(out, source):
             raise DataError(f"{out}: the output lies in the input folder {source}; choose a folder outside it")
     jobs = _apart([one.job(out, suffix, ending) for one in found], out)
     if ending is not None and jobs and not any(job.target.suffix == ending for job in jobs):
         raise DataError(f"format {file_format}: there are no {'videos' if ending in VIDEO_SUFFIXES else 'images'}")
-    own = {job.source.resolve() for job in jobs}
+    own = {_real(job.source) for job in jobs}
     for job in jobs:
-        if job.target.exists() and job.target.resolve() in own:
+        if _real(job.target) in own:
             raise DataError(f"{job.target}: the output would replace an input; choose another folder")
     return Plan(tuple(jobs), out, others)
 
@@ -153,7 +153,7 @@ def _one(found: _Found, target: Path, images: frozenset[str]) -> Plan:
         raise DataError(
             f"{target}: expected an existing folder or a name that ends in one of {', '.join(sorted(kinds))}"
         )
-    if target.exists() and target.resolve() == found.source.resolve():
+    if _real(target) == _real(found.source):
         raise DataError(f"{target}: the output is the input; choose another name or folder")
     return Plan((Job(found.source.name, found.source, target),), None)
 
@@ -255,23 +255,25 @@ def _apart(jobs: Sequence[Job], out: Path) -> list[Job]:
     On a file system that does not tell upper from lower case, names that differ by it alone are one.
     """
     same_case = _ignores_case(out)
-    groups: dict[str, list[int]] = {}
-    for index, job in enumerate(jobs):
-        groups.setdefault(_folded(job.target, same_case=same_case), []).append(index)
     apart = list(jobs)
-    for indices in groups.values():
-        if len(indices) == 1:
-            continue
-        whole = [out / f"{jobs[i].name}{jobs[i].target.suffix}" for i in indices]
-        if len({_folded(path, same_case=same_case) for path in whole}) < len(whole):
-            names = ", ".join(str(jobs[i].source) for i in indices[:_LISTED])
-            raise DataError(
-                f"{len(indices)} inputs would be written to {jobs[indices[0]].target}: {names}; "
-                "translate them into folders of their own"
-            )
-        for i, target in zip(indices, whole, strict=True):
-            apart[i] = Job(jobs[i].name, jobs[i].source, target)
+    for indices in _same(jobs, same_case=same_case):
+        for i in indices:
+            apart[i] = replace(jobs[i], target=out / f"{jobs[i].name}{jobs[i].target.suffix}")
+    for indices in _same(apart, same_case=same_case):
+        names = ", ".join(str(jobs[i].source) for i in indices[:_LISTED])
+        raise DataError(
+            f"{len(indices)} inputs would be written to {jobs[indices[0]].target}: {names}; "
+            "translate them into folders of their own"
+        )
     return apart
+
+
+def _same(jobs: Sequence[Job], *, same_case: bool) -> list[list[int]]:
+    """Return which jobs would be written to one name, by their numbers."""
+    groups: dict[str, list[int]] = {}
+    for number, job in enumerate(jobs):
+        groups.setdefault(_folded(job.target, same_case=same_case), []).append(number)
+    return [numbers for numbers in groups.values() if len(numbers) > 1]
 
 
 def _folded(path: Path, *, same_case: bool) -> str:
@@ -287,6 +289,10 @@ def _ignores_case(folder: Path) -> bool:
         return Path(probe.name.replace("img2img-case", "IMG2IMG-CASE")).exists()
 
 
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # Path.resolve raises on a link that leads to itself
+
+
 def lies_within(path: Path, folder: str | Path) -> bool:
     """Tell whether a path lies in a folder that exists, or is it."""
-    return Path(folder).is_dir() and path.resolve().is_relative_to(Path(folder).resolve())
+    return Path(folder).is_dir() and _real(path).is_relative_to(_real(Path(folder)))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 import threading
 from collections.abc import Mapping
@@ -112,7 +113,7 @@ class Journal:
         """Say what stands at a job's target."""
         try:
             there = job.target.lstat()
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError:  # not there, or its name is too long, or not ours to look at: then writing says why
             return "missing"
         record = self._records.get(self._name(job))
         if record is None or record.output is None:
@@ -154,24 +155,46 @@ class Journal:
     def _name(self, job: Job) -> str:
         return job.target.relative_to(self.path.parent).as_posix()
 
+    def open(self) -> None:
+        """Open the file to append to: before any work, so that a folder that cannot be written is known by then.
+
+        Raises:
+            OSError: if it cannot be.
+        """
+        with self._lock:
+            self._open()
+
     def _append(self, entry: Mapping[str, Any]) -> None:
         with self._lock:
-            if self._file is None or not self.path.exists():  # the folder may be deleted while we wait for images
-                self.close()
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                # a line that a kill cut short must not swallow the next one
-                self._file = self.path.open("a", encoding="utf-8")
-                self._file.write("\n" if self.path.stat().st_size else "")
-                run = {"run": self.settings, "id": self.id, "number": self.number}
-                self._file.write(json.dumps(run, sort_keys=True) + "\n")
+            if self._file is None or not _is(self._file, self.path):  # somebody removed the folder meanwhile
+                self._open()
+            assert self._file is not None
             self._file.write(json.dumps(entry) + "\n")
             self._file.flush()
+
+    def _open(self) -> None:
+        self.close()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self.path.open("a", encoding="utf-8")
+        # a line that a kill cut short must not swallow the next one
+        self._file.write("\n" if self.path.stat().st_size else "")
+        self._file.write(
+            json.dumps({"run": self.settings, "id": self.id, "number": self.number}, sort_keys=True) + "\n"
+        )
+        self._file.flush()
 
     def close(self) -> None:
         """Close the file."""
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _is(file: TextIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
 
 
 def last_settings(out: Path | None) -> Mapping[str, Any] | None:

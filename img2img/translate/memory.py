@@ -11,14 +11,16 @@ from img2img.networks.base import Generator
 from img2img.translate.fitting import fitting_px, free_bytes_of
 from img2img.translate.statistics import device_of
 
-StatisticsName = Literal["auto", "exact", "reduced", "none"]
+StatisticsName = Literal["auto", "exact", "pooled", "reduced", "none"]
 """Where the statistics of per-image norms come from.
 
 * ``exact``: the whole image. In one pass where it fits into memory, else in one pass over the tiles for every norm.
+* ``pooled``: windows from all over the image, in groups that fit into memory, each by its own statistics; these are
+  pooled over at most eight groups. Near those of the whole, docs/tiles.md says how near.
 * ``reduced``: the image reduced to 4 megapixels, or to what fits, in one pass; docs/tiles.md says how far the result
   then is from that of the whole.
 * ``none``: each tile takes its own. Colours then change from tile to tile: for comparison.
-* ``auto``: ``exact`` where the image fits into memory at once, else ``reduced``.
+* ``auto``: ``exact`` where the image fits into memory at once, else ``pooled``.
 """
 
 Say = Callable[[str], None]

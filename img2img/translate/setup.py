@@ -12,7 +12,7 @@ from img2img.image import Mark
 from img2img.translate.controls import Controls
 from img2img.translate.engines.base import EngineName
 from img2img.translate.files import Files
-from img2img.translate.folder import How
+from img2img.translate.how import How
 from img2img.translate.inputs import Plan
 from img2img.translate.journal import last_settings
 from img2img.translate.memory import Memory, Say
@@ -29,6 +29,7 @@ class Setup:
         model: translator file or run folder.
         to: target domain; the main one by default.
         size: see :meth:`Translator.picture`.
+        restore_size: likewise.
         device: see :func:`img2img.load`, as the next four.
         devices: several devices instead, such as ``cuda:0`` and ``cuda:1``.
         precision: of the network.
@@ -47,6 +48,7 @@ class Setup:
     model: Path
     to: str | None = None
     size: int | None = None
+    restore_size: bool = False
     device: str = "auto"
     devices: tuple[str, ...] = ()
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -110,9 +112,16 @@ class Setup:
             raise ConfigError(
                 f"devices of several kinds: {translator.device.type}, {', '.join(sorted(kinds))}; expected one"
             )
-        how = translator.how(self.to, self.size, self.marked(translator), self.controls, self.video_statistics)
+        how = translator.how(
+            self.to,
+            self.size,
+            self.marked(translator),
+            self.controls,
+            self.video_statistics,
+            restore_size=self.restore_size,
+        )
         return replace(how, beside=tuple(self.translation(one) for one in beside))
 
     def translation(self, translator: Translator) -> Translation:
         """Return what turns one picture into another, for :func:`translate_folder`."""
-        return translator.translation(self.to, self.size)
+        return translator.translation(self.to, self.size, restore_size=self.restore_size)

@@ -2,7 +2,7 @@
 
 A norm whose statistics are those of the image (instance norm, and batch norm as the originals run it) would give every
 tile statistics of its own: colour and contrast then change from tile to tile. Here its statistics are measured first,
-over the whole image or a reduced one, and given to it.
+over the whole image, windows of it or a reduced one, and given to it.
 
 The statistics of a norm depend on those of all norms before it. Where the image fits at once, one pass records all of
 them. Where it does not, each norm is a pass over the tiles that ends at that norm. The other way, to keep the features
@@ -59,8 +59,13 @@ class Pool:
         wide = features.to(torch.promote_types(features.dtype, torch.float32))
         mean = wide.mean((0, 2, 3), keepdim=True)  # torch.var_mean takes three times as long where channels come last
         variance = (wide - mean).square_().mean((0, 2, 3)).cpu().double()
-        mean = mean.flatten().cpu().double()
-        count = features.numel() // features.shape[1]
+        self._join(features.numel() // features.shape[1], mean.flatten().cpu().double(), variance)
+
+    def join(self, other: Pool) -> None:
+        """Add all that another one has."""
+        self._join(other.count, other.mean, other.variance)
+
+    def _join(self, count: int, mean: Tensor, variance: Tensor) -> None:
         assert count > 0
         total = self.count + count
         apart = mean - self.mean
@@ -104,17 +109,35 @@ def measure_at_once(network: Generator, image: Tensor) -> list[Moments]:
     Of a batch they are those of all its images together: each norm normalises all of them by what they have in common
     before the next one measures, as batch norm does in training.
     """
-    found: list[Moments] = []
+    return measure_pooled(network, [image])
 
-    def answer(features: Tensor) -> Moments:
-        pool = Pool()
-        pool.add(features)
-        found.append(pool.moments(features.device))
-        return found[-1]
 
-    with _answering(network, answer):
-        network.translate(image)
-    return found
+def measure_pooled(network: Generator, groups: Iterable[Tensor]) -> list[Moments]:
+    """Return the statistics of all norms, pooled over groups that each normalise by their own in one pass.
+
+    With windows from all over an image in every group, a group's own statistics are near those of the image, and
+    what is pooled is nearer: docs/tiles.md says how near.
+
+    Args:
+        network: whose norms are measured.
+        groups: float32 [B, C, H, W] each, sides that fit the network.
+    """
+    pools: list[Pool] = []
+    device = device_of(network)
+    for group in groups:
+        own: list[Pool] = []
+
+        def answer(features: Tensor, own: list[Pool] = own) -> Moments:
+            own.append(Pool())
+            own[-1].add(features)
+            return own[-1].moments(features.device)
+
+        with _answering(network, answer):
+            network.translate(group)
+        pools = pools or [Pool() for _ in own]
+        for pool, found in zip(pools, own, strict=True):
+            pool.join(found)
+    return [pool.moments(device) for pool in pools]
 
 
 def measure_next(network: Generator, windows: Iterable[Window], moments: list[Moments]) -> bool:

@@ -11,7 +11,7 @@ from img2img.errors import DataError
 from img2img.image import MAX_PIXELS, Picture, Pixels, is_video
 from img2img.translate.controls import Controls
 from img2img.translate.files import Files
-from img2img.translate.folder import Made, Reached, Stream
+from img2img.translate.how import Made, Reached, Stream
 from img2img.translate.inputs import Job
 from img2img.translate.steady import steadied
 from img2img.translate.translation import Translation
@@ -35,6 +35,7 @@ class Streams:
         files: what is read and kept of files.
         controls: what of the source is kept.
         video_statistics: see :data:`VideoStatistics`.
+        restore_size: of images; refused for videos.
     """
 
     translator: Translator
@@ -43,6 +44,7 @@ class Streams:
     files: Files
     controls: Controls
     video_statistics: VideoStatistics
+    restore_size: bool = False
 
     def __call__(self, job: Job) -> Stream | None:
         """Return what translates this file, or None if it is read, translated and written as pictures."""
@@ -62,6 +64,8 @@ class Streams:
         return Made(f"read and written by regions: no EXIF, no XMP{signed}")
 
     def _video(self, job: Job, reached: Reached) -> Made:
+        if self.restore_size:
+            raise DataError(f"{job.name}: --restore-size is for images; a video stays at --size")
         try:
             from img2img.translate.video import translate_video  # noqa: PLC0415 (needs an extra)
         except ModuleNotFoundError as error:
@@ -80,4 +84,4 @@ class Streams:
             return
         network = on.networks[on.direction(self.to)]
         with steadied(network, on.device, on.precision, on.memory, frames) as engine:
-            yield Translation(lambda batch, _: engine(batch), network.in_channels)
+            yield Translation(lambda batch, precision: engine(batch), network.in_channels)  # noqa: ARG005 (8 bits)

@@ -7,6 +7,7 @@ a tile sees padding where the whole sees the image go on: tiles overlap, and tha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ from img2img.translate.statistics import (
     has_shared_statistics,
     measure_at_once,
     measure_next,
+    measure_pooled,
     reach_px,
     translate_with,
 )
@@ -35,6 +37,14 @@ from img2img.translate.statistics import (
 _LARGEST_OVERLAP_PX = 256
 _LARGEST_TILE_PX = 2048
 _REDUCED_PX = 1 << 22
+_WINDOW_PX = 512
+_TOGETHER = 16
+"""Windows of a group, at least, where they are smaller than 512 px: fewer are not like the image (docs/tiles.md)."""
+_GROUPS = 8
+"""That are measured: of an image of more, evenly chosen ones."""
+_PLASTIC = (0.7548776662466927, 0.5698402909910532)
+"""1/p and 1/p^2 of the real root of p^3 = p + 1: the sequence R2 (Roberts 2018, The unreasonable effectiveness of
+quasirandom sequences)."""
 
 
 @dataclass(frozen=True)
@@ -147,10 +157,10 @@ def translate_bands(
     image = Source(source, network.in_channels)
     memory = memory or Memory()
     work = _Work(network, image, memory)
-    if work.reduced and memory.statistics == "auto":
+    if work.pooled and memory.statistics == "auto":
         memory.say(
             f"{image.width}x{image.height} px do not fit into memory at once: tiles of {work.tile} px, statistics of "
-            f"norms from the image reduced to {work.shown.width}x{work.shown.height} px"
+            "norms pooled from windows of it (--statistics exact takes longer)"
         )
     done = 0
     while done < image.height:
@@ -221,16 +231,19 @@ class _Work:
         self.moments: list[Moments] = []
         self.known = statistics == "none" or not has_shared_statistics(network)
         px, fitting = image.height * image.width, 0 if self.known else memory.fitting_px(network)
-        self.reduced = not self.known and (statistics == "reduced" or (statistics == "auto" and px > fitting))
-        most = min(max(fitting, self.tile**2), _REDUCED_PX)
-        self.shown = Source(image.reduced(most), image.channels) if self.reduced else image
+        self.pooled = not self.known and (statistics == "pooled" or (statistics == "auto" and px > fitting))
+        self.most = max(fitting, self.tile**2)
+        reduced = not self.known and statistics == "reduced"
+        self.shown = Source(image.reduced(min(self.most, _REDUCED_PX)), image.channels) if reduced else image
         self.at_once = self.shown.height * self.shown.width <= fitting
 
     def measure(self) -> None:
         """Measure the statistics that are missing: at once, or norm by norm, keeping what is known if memory ends."""
         if self.known or self._is_one_tile():  # that sees the whole image and knows its statistics
             return
-        if self.at_once:
+        if self.pooled:
+            self.moments[:] = measure_pooled(self.network, self._groups())
+        elif self.at_once:
             fitted = self.network.fit(self.shown.height), self.network.fit(self.shown.width)
             whole = self.shown.window((0, fitted[0]), (0, fitted[1]), fitted).to(self.device)
             self.moments[:] = measure_at_once(self.network, whole)
@@ -276,6 +289,9 @@ class _Work:
         Raises:
             DataError: if the tiles are the smallest already.
         """
+        if not self.known and self.pooled and self.most > self.tile**2 // _TOGETHER and not self._is_one_tile():
+            self.most //= 2
+            return "out of memory: fewer windows at once for the statistics"
         if not self.known and self.at_once and not self._is_one_tile():
             self.at_once = False
             return "out of memory: statistics are measured tile by tile, not at once"
@@ -298,6 +314,31 @@ class _Work:
         )
         return rows, columns
 
+    def _groups(self) -> Iterator[Tensor]:
+        """Yield groups of windows, each from all over the image; all groups together are the image, or part of it.
+
+        A window belongs to a group by its place in a plane that no direction repeats (the additive sequence of
+        generalised golden ratios), so that every group holds some of every region.
+        """
+        multiple = self.network.size_multiple
+        wanted = min(_WINDOW_PX, math.isqrt(self.most // _TOGETHER)) // multiple * multiple
+        sides = [min(max(wanted, self.network.fit(1)), fitted) for fitted in self.fitted]
+        starts = [_starts(fitted, side, multiple) for fitted, side in zip(self.fitted, sides, strict=True)]
+        places = [
+            ((_PLASTIC[0] * i + _PLASTIC[1] * j) % 1, top, left)
+            for i, top in enumerate(starts[0])
+            for j, left in enumerate(starts[1])
+        ]
+        places.sort()
+        count = -(-len(places) * sides[0] * sides[1] // self.most)
+        for group in sorted({number * count // min(count, _GROUPS) for number in range(min(count, _GROUPS))}):
+            part = places[group * len(places) // count : (group + 1) * len(places) // count]
+            windows = [
+                self.image.window((top, top + sides[0]), (left, left + sides[1]), self.fitted) for _, top, left in part
+            ]
+            if windows:
+                yield torch.cat(windows).to(self.device)
+
     def _windows(self, image: Source) -> Iterator[Window]:
         fitted = self.network.fit(image.height), self.network.fit(image.width)
         rows, columns = self._spans(image)
@@ -306,6 +347,12 @@ class _Work:
                 seen = image.window((row.start, row.stop), (column.start, column.stop), fitted).to(self.device)
                 core = [(span.core[0] - span.start, span.core[1] - span.start) for span in (row, column)]
                 yield Window(seen, core[0], core[1], (row.start, column.start))
+
+
+def _starts(side_px: int, window_px: int, multiple: int) -> list[int]:
+    """Return where windows begin that cover a side, evenly, on the grid."""
+    count = -(-side_px // window_px)
+    return [i * (side_px - window_px) // max(count - 1, 1) // multiple * multiple for i in range(count)]
 
 
 def _up_to_multiple(pixels: int, multiple: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -36,7 +37,8 @@ from img2img.translate.engines.base import Engine, EngineName, Precision
 from img2img.translate.engines.choice import engine_of, fastest
 from img2img.translate.engines.int8 import digest
 from img2img.translate.files import Files
-from img2img.translate.folder import Existing, How, translate_folder
+from img2img.translate.folder import translate_folder
+from img2img.translate.how import Existing, How
 from img2img.translate.inputs import Job, plan
 from img2img.translate.journal import last_settings
 from img2img.translate.memory import Memory
@@ -186,21 +188,23 @@ class Translator:
             self.engine = fastest(network, self.device, self.precision, images, self.memory.say)
         return self.engine
 
-    def picture(self, picture: Picture, to: str | None = None, size: int | None = None) -> Picture:
+    def picture(
+        self, picture: Picture, to: str | None = None, size: int | None = None, *, restore_size: bool = False
+    ) -> Picture:
         """Translate a decoded file; its bit depth, alpha, profile, EXIF and XMP travel along.
 
         Args:
             picture: as read from a file, with 8 or 16 bits or floats; the result has the same.
             to: target domain.
             size: shorter side in pixels to resize the source to first; by default its own size is kept.
+            restore_size: resize the result back to the source's own size.
         """
-        return self.translation(to, size)(picture)
+        return self.translation(to, size, restore_size=restore_size)(picture)
 
-    def translation(self, to: str | None = None, size: int | None = None) -> Translation:
+    def translation(self, to: str | None = None, size: int | None = None, *, restore_size: bool = False) -> Translation:
         """Return what translates pictures, for :func:`translate_folder`; arguments as :meth:`picture`."""
-        direction = self.direction(to)
-        target, channels = direction.split(":")[1], self.networks[direction].in_channels
-        return Translation(lambda batch, precision: self.tensor(batch, target, precision), channels, size, self.batch)
+        channels = self.networks[self.direction(to)].in_channels
+        return Translation(partial(self.tensor, to=to), channels, size, self.batch, restore_size)
 
     @overload
     def __call__(self, image: Picturelike, to: str | None = None) -> Any: ...
@@ -257,13 +261,8 @@ class Translator:
             to: target domain.
             max_pixels: larger images are refused.
         """
-        translate_tiff(
-            self.networks[self.direction(to)],
-            source,
-            target,
-            max_pixels=max_pixels,
-            memory=self.memory,
-        )
+        network = self.networks[self.direction(to)]
+        translate_tiff(network, source, target, max_pixels=max_pixels, memory=self.memory)
 
     def how(
         self,
@@ -272,21 +271,30 @@ class Translator:
         files: Files | None = None,
         controls: Controls | None = None,
         video_statistics: VideoStatistics = "clip",
+        *,
+        restore_size: bool = False,
     ) -> How:
         """Return how a batch is done with this translator, for :func:`translate_folder`."""
         controls = controls or Controls()
         mark = Mark.of(self.header, self.direction(to), composite=controls != Controls())
         files = (files or Files(mark=mark)).signed_for(mark)
-        streams = Streams(self, to, size, files, controls, video_statistics)
-        settings = {**self.settings(to, size), **streams.settings()}
-        return How(files=files, controls=controls, resizes=size is not None, stream=streams, settings=settings)
+        self.translation(to, size, restore_size=restore_size)  # refuses what contradicts itself, before any work
+        streams = Streams(self, to, size, files, controls, video_statistics, restore_size)
+        return How(
+            files=files,
+            controls=controls,
+            resizes=size is not None and not restore_size,
+            stream=streams,
+            settings={**self.settings(to, size, restore_size=restore_size), **streams.settings()},
+        )
 
     def __str__(self) -> str:
         return f"{self.device} in {self.precision}{f' by {self.engine}' * (self.engine not in {'auto', 'eager'})}"
 
-    def settings(self, to: str | None = None, size: int | None = None) -> dict[str, Any]:
+    def settings(self, to: str | None = None, size: int | None = None, *, restore_size: bool = False) -> dict[str, Any]:
         """Return what decides the bytes of a translation, as plain data: what a batch's journal records."""
-        return {"direction": self.direction(to), "size": size, **self._settings()}
+        how = {"direction": self.direction(to), "size": size, **({"restore_size": True} if restore_size else {})}
+        return {**how, **self._settings()}
 
     def _settings(self) -> dict[str, Any]:
         return {
@@ -314,6 +322,8 @@ class Translator:
         files: Files | None = None,
         controls: Controls | None = None,
         video_statistics: VideoStatistics = "clip",
+        *,
+        restore_size: bool = False,
     ) -> FolderReport:
         """Translate files, or all images and videos of folders; see :func:`img2img.translate.folder.translate_folder`.
 
@@ -322,17 +332,20 @@ class Translator:
             out: the folder to write, or for one image the file.
             to: target domain; the main one by default.
             size: see :meth:`picture`.
-            existing: what to do about files that are there, see :data:`img2img.translate.folder.Existing`.
+            existing: what to do about files that are there, see :data:`img2img.translate.how.Existing`.
             files: what is read and kept of files; by default all of it, and the outputs are marked as generated.
             controls: what of the source is kept; by default nothing.
             video_statistics: of norms in videos, see :data:`VideoStatistics`.
+            restore_size: see :meth:`picture`.
         """
         sources = [source] if isinstance(source, str | Path) else list(source)
         todo = plan(sources, out, kinds=suffixes(files.value_range if files else None))
         self.calibrate(todo.jobs, files or Files(), to, size)
         self.settle(last_settings(todo.out), len(todo.jobs))
-        how = replace(self.how(to, size, files, controls, video_statistics), existing=existing)
-        return translate_folder(self.translation(to, size), todo, how)
+        how = self.how(to, size, files, controls, video_statistics, restore_size=restore_size)
+        return translate_folder(
+            self.translation(to, size, restore_size=restore_size), todo, replace(how, existing=existing)
+        )
 
 
 def load(

@@ -15,7 +15,7 @@ from img2img.image.clip_reading import Clip, Frame, opened_clip
 from img2img.image.clip_writing import Form, written_clip
 from img2img.translate.controls import Controls
 from img2img.translate.files import Files
-from img2img.translate.folder import Made, Reached
+from img2img.translate.how import Made, Reached
 from img2img.translate.inputs import Job
 
 Steadily = Callable[[Sequence[Pixels]], AbstractContextManager[Callable[[Picture], Picture]]]

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from img2img.errors import DataError
-from img2img.translate.folder import How, decide, entry_of, journal_of, translate_folder
+from img2img.translate.folder import decide, entry_of, journal_of, translate_folder
+from img2img.translate.how import How
 from img2img.translate.inputs import Job, Plan, files_below, lies_within
 from img2img.translate.journal import Journal, stamp
 from img2img.translate.report import PICTURES_ON_PAGE, Entry, FolderReport

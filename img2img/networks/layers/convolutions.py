@@ -46,13 +46,16 @@ class StridedConv2d(PaddedConv2d):
     def forward(self, features: Tensor) -> Tensor:
         """Map [B, in, H, W] to [B, out, H', W']."""
         side, stride, padding = self.kernel_size[0], self.stride[0], self.padding[0]
-        if not (self.as_matrix and self.padding_mode == "zeros" and _few_pixels(features, self.weight)):
+        if not self.as_matrix or self.padding_mode != "zeros":
             return super().forward(features)
         assert isinstance(padding, int)
         batch, _, height, width = features.shape
+        rows, lines = ((length + 2 * padding - side) // stride + 1 for length in (height, width))
+        # where the output is one pixel wide, oneDNN 3.13 with AMX reads memory that nobody wrote (bf16, torch 2.15)
+        if not _few_pixels(features, self.weight) and (lines > 1 or not _on_cpu(features)):
+            return super().forward(features)
         columns = F.unfold(features, side, stride=stride, padding=padding)  # [B, in * kernel, pixels]
         product = self.weight.flatten(1) @ columns.transpose(0, 1).flatten(1)
-        rows, lines = ((length + 2 * padding - side) // stride + 1 for length in (height, width))
         return _with_bias(product.view(-1, batch, rows, lines).transpose(0, 1), self.bias)
 
 
@@ -147,6 +150,8 @@ def _with_bias(made: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _few_pixels(features: Tensor, weight: Tensor) -> bool:
-    if features.device.type != "cpu" or torch.compiler.is_exporting():  # a GPU does well, a file keeps convolutions
-        return False
-    return weight.numel() >= _WEIGHTS_PER_INPUT * features.numel()
+    return _on_cpu(features) and weight.numel() >= _WEIGHTS_PER_INPUT * features.numel()
+
+
+def _on_cpu(features: Tensor) -> bool:
+    return features.device.type == "cpu" and not torch.compiler.is_exporting()  # a file keeps convolutions
