@@ -23,7 +23,7 @@ from img2img.errors import DataError
 from img2img.translate import report
 from img2img.translate import watch as watching
 from img2img.translate.inputs import job_below, plan
-from img2img.translate.journal import Journal
+from img2img.translate.journal import Journal, last_settings
 from img2img.translate.report import Entry, FolderReport
 from img2img.translate.watch import Settling, Watch
 from tests.conftest import drawing, run_here
@@ -37,9 +37,10 @@ def waited_on(model, source, out, existing=None, file_format=None):
     """Wait on a folder in a thread; yields a list of (status, name) that grows and a dict that gets the report."""
     translator, named = img2img.load(model, "cpu"), partial(job_below, out=out, file_format=file_format)
     stop, heard, ended = threading.Event(), [], {}
+    translator.settle(last_settings(out))
     how = replace(translator.how(), existing=existing, stop=stop.is_set, progress=heard.append)
     todo = plan([source], may_be_empty=True, **named.keywords)
-    watch = Watch(translator.picture, todo, how, [source], named, partial(save, out), Settling(0.3))
+    watch = Watch(translator.translation(), todo, how, [source], named, partial(save, out), Settling(0.3))
 
     def run():
         try:

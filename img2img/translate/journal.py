@@ -24,6 +24,7 @@ from typing import Any, Literal, NamedTuple, TextIO
 from img2img.translate.inputs import Job
 
 PREFIX = ".img2img-journal"
+_SETTLED = {"engine", "whole_px"}
 
 State = Literal["missing", "complete", "other settings", "source changed", "changed", "begun", "foreign"]
 """What stands at a target: nothing; what these settings made of this source; what others made; what they made of
@@ -128,6 +129,7 @@ class Journal:
         """Say in what the settings that made a target differ from those of now."""
         before = self._runs.get(self._records[self._name(job)].of, {})
         keys = [key for key in {**before, **self.settings} if before.get(key) != self.settings.get(key)]
+        keys = [key for key in keys if key not in _SETTLED] or keys  # those follow from the others
         return ", ".join(f"{key} {before.get(key)}, now {self.settings.get(key)}" for key in keys) or "unknown"
 
     def interrupted(self) -> set[Path]:
