@@ -140,7 +140,7 @@ def refuse_unequal_shapes(split: Split) -> None:
     for a, b in list(zip(split.a, split.b, strict=True))[::step]:
         if a.path == b.path:
             continue  # halves of one file are equal
-        size_a, size_b = _upright_size(a), _upright_size(b)
+        size_a, size_b = upright_size(a), upright_size(b)
         if size_a is None or size_b is None:
             continue  # an unreadable file is named when the training meets it
         (width_a, height_a), (width_b, height_b) = size_a, size_b
@@ -153,7 +153,8 @@ def refuse_unequal_shapes(split: Split) -> None:
         )
 
 
-def _upright_size(source: Source) -> tuple[int, int] | None:
+def upright_size(source: Source) -> tuple[int, int] | None:
+    """Return (width, height) of a file as it is shown, without decoding it; None if it cannot be read."""
     try:
         with opened(source.path, source.label) as image:
             turned = image.getexif().get(_ORIENTATION, 1) in _QUARTER_TURNS

@@ -1,6 +1,7 @@
 """Image files in and out: the only place where pixels meet files."""
 
 from img2img.image.atomic import TEMPORARY_PREFIX, atomically
+from img2img.image.grid import fitted, grid
 from img2img.image.levels import (
     Pixels,
     Plane,
@@ -46,7 +47,9 @@ __all__ = [
     "ValueRange",
     "atomically",
     "check_writable",
+    "fitted",
     "format_of",
+    "grid",
     "opened",
     "picture_of",
     "read_picture",

@@ -19,7 +19,7 @@ from torch import Tensor
 from img2img.batch import Batch
 from img2img.checkpoint import FILE_NAME, save_translator
 from img2img.data.module import ImageData
-from img2img.image import TEMPORARY_PREFIX, to_pixels
+from img2img.image import TEMPORARY_PREFIX, grid, to_pixels
 from img2img.methods import ranks
 from img2img.methods.base import TranslationModule
 from img2img.methods.export import directions, translator_file
@@ -192,7 +192,7 @@ class Validation(Callback):
                 result = translator(source, to)
                 third = other if module.paired else translator(result, back) if len(networks) > 1 else result
                 rows.append([to_pixels(image[0]) for image in (source, result, third)])
-            panels[direction] = _montage(rows)
+            panels[direction] = Image.fromarray(grid(rows, gap_px=_PANEL_GAP_PX))
             names = [batch.names_a[0] if forward else batch.names_b[0] for batch in batches]
             log_samples(trainer, direction, names, rows, paired=module.paired)
             path = self.run / "samples" / f"{module.images:09d} {direction.replace(':', ' to ')}.png"
@@ -205,18 +205,6 @@ class Validation(Callback):
 
 BEST_NAME = "best.safetensors"
 """The translator that validated best; ``translator.safetensors`` is the last one."""
-
-
-def _montage(rows: list[list[np.ndarray[Any, np.dtype[np.uint8]]]]) -> Image.Image:
-    """Lay images out row by row on white; grey ones become RGB."""
-    height, width = rows[0][0].shape[:2]
-    gap = _PANEL_GAP_PX
-    canvas = Image.new("RGB", (3 * (width + gap) - gap, len(rows) * (height + gap) - gap), "white")
-    for y, row in enumerate(rows):
-        for x, pixels in enumerate(row):
-            image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-            canvas.paste(image.convert("RGB"), (x * (width + gap), y * (height + gap)))
-    return canvas
 
 
 def _show_in(trainer: Trainer, key: str, panel: Image.Image, batches: int) -> None:
