@@ -1,4 +1,4 @@
-"""One file from a web server, with the standard library: resumed where it stopped, never taken for whole when it is not.
+"""One file from a web server: resumed where it stopped, and never taken for whole when it is not.
 
 A download is ``NAME.part``, and beside it ``NAME.part.json`` says of which version of the file it is a part. The rest
 is asked for by Range with If-Range (RFC 9110, sections 13.1.5 and 14.2): a server whose file has changed, or that
@@ -156,7 +156,7 @@ def _receive(answer: Any, part: Path, start: int, total: int | None, how: Fetchi
         file.truncate(start)
         file.seek(start)
         how.progress(start, total)
-        while block := answer.read(_BLOCK):
+        while block := answer.read1(_BLOCK):  # what is there: an interruption loses nothing that has arrived
             file.write(block)
             how.progress(file.tell(), total)
         arrived = file.tell()
@@ -166,8 +166,9 @@ def _receive(answer: Any, part: Path, start: int, total: int | None, how: Fetchi
 
 def _validator(headers: Any) -> str | None:
     """Return what If-Range may hold: a strong entity tag, or a date."""
-    tag = headers.get("ETag")
-    return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified")
+    tag, date = headers.get("ETag"), headers.get("Last-Modified")
+    found: str | None = tag if tag and not tag.startswith("W/") else date
+    return found
 
 
 def _read_state(state: Path, url: str) -> dict[str, Any]:
@@ -213,6 +214,7 @@ def _said(url: str, error: Exception, there: int) -> str:
 
 def sized(count: float) -> str:
     """Return bytes for people."""
-    return (
-        f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count:.0f} bytes"
-    )  # noqa: PLR2004
+    for unit, name in ((1e9, "GB"), (1e6, "MB")):
+        if count >= unit:
+            return f"{count / unit:.2f} {name}"
+    return f"{count:,.0f} bytes"

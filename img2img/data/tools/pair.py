@@ -16,7 +16,7 @@ import numpy as np
 from img2img.data.folder import Source, pair_folders
 from img2img.data.split import SAME_ASPECT, upright_size
 from img2img.errors import DataError
-from img2img.image import FORMATS, Picture, Plane, atomically, read_picture, resized, resized_plane, write_picture
+from img2img.image import Picture, Plane, atomically, read_picture, resized, resized_plane, write_picture
 
 Order = Literal["ab", "ba"]
 """Which folder is on the left."""
@@ -168,11 +168,11 @@ def _refuse_other_sizes(pairs: list[tuple[Source, Source]]) -> None:
 def _together(one: Source, two: Source, order: Order) -> tuple[Picture, str]:
     """Read a pair and put it side by side, with a note of what is lost."""
     a, b = (read_picture(source.path, source.label, keep_16_bits=True) for source in (one, two))
-    notes = [f"{source.label}: {picture.reduced}" for source, picture in ((one, a), (two, b)) if picture.reduced]
+    notes = [picture.reduced for picture in (a, b)]
     (height, width), (before_height, before_width) = b.pixels.shape[:2], a.pixels.shape[:2]
     if (before_height, before_width) != (height, width):
         if abs(before_width * height / (before_height * width) - 1) > SAME_ASPECT:
-            notes.append(f"{one.label} was stretched from {before_width}x{before_height} to {width}x{height}")
+            notes.append(f"stretched from {before_width}x{before_height} to {width}x{height}")
         alpha = None if a.alpha is None else resized_plane(a.alpha, height, width)
         a = replace(a, pixels=resized(a.pixels, height, width), alpha=alpha)
     deep = any(picture.pixels.dtype == np.uint16 for picture in (a, b))
@@ -181,10 +181,10 @@ def _together(one: Source, two: Source, order: Order) -> tuple[Picture, str]:
     pixels = np.concatenate([_as_asked(half.pixels, deep, channels) for half in halves], axis=1)
     transparent = any(half.alpha is not None for half in halves)
     alpha = np.concatenate([_alpha(half, deep) for half in halves], axis=1) if transparent else None
-    return Picture(pixels, alpha, "PNG", None, None, ""), "; ".join(notes)
+    return Picture(pixels, alpha, "PNG", None, None, ""), "; ".join(dict.fromkeys(filter(None, notes)))
 
 
-def _as_asked(pixels: np.ndarray, deep: bool, channels: int) -> np.ndarray:  # type: ignore[type-arg]
+def _as_asked(pixels: np.ndarray, deep: bool, channels: int) -> np.ndarray:
     wide = pixels.astype(np.uint16) * 257 if deep and pixels.dtype == np.uint8 else pixels
     return np.broadcast_to(wide, (*wide.shape[:2], channels))
 

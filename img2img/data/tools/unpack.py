@@ -29,7 +29,7 @@ from img2img.image import TEMPORARY_PREFIX
 
 _BLOCK = 1 << 20
 _CENTRAL_ENTRY = b"PK\x01\x02"
-_LARGEST_HEADER = 1 << 20
+_LARGEST_HEADER, _HEADER_BYTES = 1 << 20, 4096  # a file's headers and padding in a tar, seldom more than half of it
 _FURTHER_HEADERS = {
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
@@ -59,10 +59,11 @@ class Limits:
 
 
 class Member(NamedTuple):
-    """One entry of an archive: its name, and its bytes (None for a folder)."""
+    """One entry of an archive: its name, its bytes (None for a folder), and how many there should be."""
 
     name: str
     data: IO[bytes] | None
+    size: int = 0
 
 
 def unpack(
@@ -103,12 +104,15 @@ def unpack(
                 path.mkdir(parents=True, exist_ok=True)
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
+            before = left
             with path.open("wb") as file:
                 while block := member.data.read(_BLOCK):
                     left -= len(block)
                     if left < 0:
                         raise DataError(_too_large(archive.name, allowed))
                     file.write(block)
+            if before - left != member.size:
+                raise zipfile.BadZipFile(f"{member.name} has {before - left:,} bytes, {member.size:,} were announced")
             files += 1
             progress(files)
         found = list(inside.iterdir())
@@ -129,7 +133,7 @@ def _members(archive: Path, limits: Limits, allowed: int) -> Iterator[Iterator[M
                 yield _of_zip(opened, archive, allowed)
             return
         plain = gzip.GzipFile(fileobj=file) if start == b"\x1f\x8b" else file
-        stream: Any = _Bounded(plain, archive.name, allowed)
+        stream: Any = _Bounded(plain, archive.name, allowed, allowed + limits.files * _HEADER_BYTES)
         with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Modest) as tar:
             yield _of_tar(tar, archive.name)
 
@@ -151,7 +155,7 @@ def _of_zip(opened: zipfile.ZipFile, archive: Path, allowed: int) -> Iterator[Me
             yield Member(info.filename, None)
         else:
             with opened.open(info) as data:  # reads no more than the size stated, and checks the checksum
-                yield Member(info.filename, data)
+                yield Member(info.filename, data, info.file_size)
 
 
 def _of_tar(tar: tarfile.TarFile, name: str) -> Iterator[Member]:
@@ -161,7 +165,7 @@ def _of_tar(tar: tarfile.TarFile, name: str) -> Iterator[Member]:
         if info.isdir():
             yield Member(info.name, None)
         elif info.isreg() and not info.issparse():
-            yield Member(info.name, tar.extractfile(info))
+            yield Member(info.name, tar.extractfile(info), info.size)
         else:
             raise DataError(_not_plain(name, info.name))
 
@@ -181,11 +185,11 @@ class _Modest(tarfile.TarInfo):
 class _Bounded:
     """A stream that ends in an error where more comes out of it than is allowed."""
 
-    def __init__(self, stream: Any, name: str, allowed: int) -> None:
-        self.stream, self.name, self.allowed, self.left = stream, name, allowed, 2 * allowed
+    def __init__(self, stream: Any, name: str, allowed: int, left: int) -> None:
+        self.stream, self.name, self.allowed, self.left = stream, name, allowed, left
 
     def read(self, size: int) -> bytes:
-        """Read at most ``size`` bytes; headers and padding may be as much again as the files."""
+        """Read at most ``size`` bytes."""
         block: bytes = self.stream.read(size)
         self.left -= len(block)
         if self.left < 0:
