@@ -44,6 +44,13 @@ def test_a_pair_side_by_side_trains_on_the_same_pixels_as_the_two_folders(pairs,
             assert np.array_equal(load_pixels(one, 3), load_pixels(both, 3))
 
 
+@pytest.mark.parametrize("ending", ["npy", "xyz"])
+def test_a_format_that_holds_no_pictures_is_refused_before_any_work(pairs, tmp_path, ending):
+    words = ("data", "pair", pairs / "line", pairs / "colour", tmp_path / "ab", "--format", ending)
+    assert run_here(*words, code=1).stderr.count("\n") == 1
+    assert not (tmp_path / "ab").exists()
+
+
 def test_depth_colour_and_alpha_of_either_image_are_kept(tmp_path):
     rng = np.random.default_rng(0)
     deep = rng.integers(0, 65536, (8, 6, 3), dtype=np.uint16)

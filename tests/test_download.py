@@ -227,6 +227,7 @@ def test_without_a_length_the_end_is_believed_only_if_the_archive_is_whole(serve
     with pytest.raises(DataError, match="damaged, or no zip or tar"):
         download(f"{server.address}/y.zip", tmp_path / "y", how=QUICK)
     assert not (tmp_path / "y").exists()
+    assert not (tmp_path / "y.sha256").exists()
 
 
 @pytest.mark.parametrize(

@@ -96,9 +96,9 @@ def download(
             f"{archive}: expected sha256 {expected} ({said}), got {found}; nothing was unpacked: delete the archive to "
             "fetch it again, or correct the hash if the set has been renewed"
         )
+    files = unpack(archive, out, limits)
     with atomically(record) as file:
         file.write(f"{found}  {archive.name}\n".encode("utf-8", "surrogateescape"))
-    files = unpack(archive, out, limits)
     if fetched and not keep_archive:
         archive.unlink()
     return Downloaded(files, found, expected is not None, record, None if not archive.exists() else archive)

@@ -16,7 +16,7 @@ import numpy as np
 from img2img.data.folder import Source, pair_folders
 from img2img.data.split import SAME_ASPECT, upright_size
 from img2img.errors import DataError
-from img2img.image import Picture, Plane, atomically, read_picture, resized, resized_plane, write_picture
+from img2img.image import Picture, Plane, atomically, format_of, read_picture, resized, resized_plane, write_picture
 
 Order = Literal["ab", "ba"]
 """Which folder is on the left."""
@@ -84,11 +84,12 @@ def pair_side_by_side(
     for folder in (a, b):
         if out.resolve().is_relative_to(folder.resolve()):
             raise DataError(f"{out}: the output lies in the input folder {folder}; choose a folder outside it")
+    ending = f".{file_format.lstrip('.')}"
+    if format_of(Path(f"pair{ending}")) == "NPY":
+        raise DataError(f"--format {file_format}: expected a format of pictures, such as png")
     pairs, left_out = pair_folders(a, b, allow_orphans=allow_orphans)
     done = Pairing(left_out=left_out)
-    jobs = [
-        (one, two, out / f"{one.stem}.{file_format.lstrip('.')}") for one, two in zip(pairs.a, pairs.b, strict=True)
-    ]
+    jobs = [(one, two, out / f"{one.stem}{ending}") for one, two in zip(pairs.a, pairs.b, strict=True)]
     if existing == "error" and (there := [target for _, _, target in jobs if target.exists()]):
         raise DataError(
             f"{_few([str(path) for path in there])} {'is' if len(there) == 1 else 'are'} there already; "
