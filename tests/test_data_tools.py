@@ -174,11 +174,10 @@ def test_every_layout_is_divided_and_no_file_is_lost(request, tmp_path, layout, 
     assert "expected a new or empty folder" in run_here("data", "split", root, out, code=1).stderr
 
 
-def test_pairs_and_copies_stay_together(pairs, tmp_path):
-    for i in range(12):  # each drawing has a copy under another name, its colours compressed once more
+def test_pairs_and_copies_stay_together(pairs):
+    for i in range(12):  # each drawing once more under another name, in other colours
         shutil.copy(pairs / "line" / f"{i:02d}.png", pairs / "line" / f"z{i:02d}.png")
-        with Image.open(pairs / "colour" / f"{i:02d}.jpg") as image:
-            image.save(pairs / "colour" / f"z{i:02d}.jpg", quality=80)
+        drawing(100 + i)[1].save(pairs / "colour" / f"z{i:02d}.jpg", quality=80)
     for seed in range(5):
         where = {}
         for place in divide([pairs], seed=seed).places:

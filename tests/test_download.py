@@ -173,6 +173,23 @@ def test_parts_of_different_versions_are_never_put_together(server, tmp_path, ki
     assert not state.exists()
 
 
+def test_a_failure_between_versions_leaves_no_old_part_under_the_new_name(server, tmp_path, monkeypatch):
+    server.cuts = [50_000]
+    with pytest.raises(KeyboardInterrupt):
+        fetch(f"{server.address}/x.zip", tmp_path / "x.zip", replace(QUICK, progress=interrupt_at(50_000)))
+    server.body, server.etag = zipped({"new.jpg": os.urandom(200_000)}), '"2"'
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "disk_usage", free(1000))
+        with pytest.raises(DataError, match="of free disk space"):
+            fetch(f"{server.address}/x.zip", tmp_path / "x.zip", QUICK)
+    fetch(f"{server.address}/x.zip", tmp_path / "x.zip", QUICK)
+    assert (tmp_path / "x.zip").read_bytes() == server.body
+
+
+def free(count):
+    return lambda path: namedtuple("Usage", "total used free")(count, 0, count)  # noqa: PYI024
+
+
 def test_a_part_that_is_whole_already_is_taken(server, tmp_path):
     part, _ = part_files(tmp_path / "x.zip")
     server.cuts = [len(server.body) - 1]
@@ -259,10 +276,9 @@ def test_offline_full_disk_and_wrong_addresses_are_one_line(server, tmp_path, mo
         said = run_here(*here, *words, tmp_path / "x", code=1) if "://" in words[0] else run_here(*here, *words, code=1)
         assert message in said.stderr
     assert server.asked == []
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: namedtuple("U", "total used free")(9, 9, 100_000))  # noqa: PYI024
-    assert "of free disk space" in run_here(*here, address, tmp_path / "x", "--http", code=1).stderr
-    monkeypatch.undo()
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "disk_usage", free(100_000))
+        assert "of free disk space" in run_here(*here, address, tmp_path / "x", "--http", code=1).stderr
 
     def full(there, total):
         if there:
