@@ -16,7 +16,7 @@ _SOME_FAILED, _INTERRUPTED = 3, 130
 def pair(
     a: Annotated[Path, typer.Argument(help="Folder of the sources.", metavar="A")],
     b: Annotated[Path, typer.Argument(help="Folder of the targets, with the same stems.", metavar="B")],
-    out: Annotated[Path | None, typer.Argument(help="Folder to write into.", metavar="[OUT]")] = None,
+    out: Annotated[Path | None, typer.Argument(help="Folder to write into.", metavar="OUT")] = None,
     manifest: Annotated[
         Path | None, typer.Option(help="Write this list of the pairs instead, a .csv or .jsonl file.")
     ] = None,
@@ -191,7 +191,7 @@ def download(
         return
     if "://" in name:
         url, folder = name, archive_name(name)[0]
-        _say("whose pictures are these, and what may be done with them? Its page should say")
+        _say("terms: unknown here; the page that the address is from should state them")
     else:
         entry = entry_of(name)
         url, folder = entry.url, name

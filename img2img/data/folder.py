@@ -306,6 +306,10 @@ def _pair(split: Split, names: tuple[str, str], *, allow_orphans: bool) -> Split
 
 
 def _names(sources: Sequence[Source], *, with_folder: bool = False) -> str:
-    names = [f"{s.path.parent.name}/{s.path.name}" if with_folder else s.name for s in sources[:_SHOWN_NAMES]]
-    more = f" and {len(sources) - _SHOWN_NAMES} more" if len(sources) > _SHOWN_NAMES else ""
-    return (", ".join(names) or "none") + more
+    return few([source.label if with_folder else source.name for source in sources])
+
+
+def few(names: Sequence[str]) -> str:
+    """Put the first names into a sentence, and how many more there are."""
+    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+    return (", ".join(names[:_SHOWN_NAMES]) or "none") + more

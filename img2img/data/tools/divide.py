@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from img2img.data.folder import Source, Split, list_images, recognise
-from img2img.data.split import copies
+from img2img.data.split import copies, joined
 from img2img.errors import DataError
 
 SPLITS = {"train": "train", "validation": "val", "test": "test"}
@@ -149,14 +149,6 @@ def _folder(kind: str, split: str, domain: str) -> Path:
 
 def _families(members: Sequence[tuple[str, int, Source]]) -> list[int]:
     """Number the families: linked by looks within a domain, and by stem within a split across domains."""
-    root = list(range(len(members)))
-
-    def find(i: int) -> int:
-        while root[i] != i:
-            root[i] = root[root[i]]
-            i = root[i]
-        return i
-
     links: list[tuple[int, int]] = []
     for domain in {number for _, number, _ in members}:
         positions = [i for i, (_, number, _) in enumerate(members) if number == domain]
@@ -164,10 +156,7 @@ def _families(members: Sequence[tuple[str, int, Source]]) -> list[int]:
         links += [(i, positions[group]) for i, group in zip(positions, groups, strict=True)]
     first: dict[tuple[str, str], int] = {}
     links += [(i, first.setdefault((split, source.stem), i)) for i, (split, _, source) in enumerate(members)]
-    for one, two in links:
-        a, b = find(one), find(two)
-        root[max(a, b)] = min(a, b)
-    return [find(i) for i in range(len(members))]
+    return joined(len(members), links)
 
 
 def _assigned(

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from img2img.data.folder import Source, pair_folders
+from img2img.data.folder import Source, few, pair_folders
 from img2img.data.split import SAME_ASPECT, upright_size
 from img2img.errors import DataError
 from img2img.image import Picture, Plane, atomically, format_of, read_picture, resized, resized_plane, write_picture
@@ -26,8 +26,6 @@ Existing = Literal["error", "skip", "overwrite"]
 
 COLUMNS = ("a:rgb", "b:rgb")
 """Of a list of pairs: paths relative to the list's folder, to be read as RGB."""
-
-_SHOWN = 5
 
 
 @dataclass
@@ -92,7 +90,7 @@ def pair_side_by_side(
     jobs = [(one, two, out / f"{one.stem}{ending}") for one, two in zip(pairs.a, pairs.b, strict=True)]
     if existing == "error" and (there := [target for _, _, target in jobs if target.exists()]):
         raise DataError(
-            f"{_few([str(path) for path in there])} {'is' if len(there) == 1 else 'are'} there already; "
+            f"{few([str(path) for path in there])} {'is' if len(there) == 1 else 'are'} there already; "
             "choose another folder, or --existing skip or overwrite"
         )
     if not resize:
@@ -161,7 +159,7 @@ def _refuse_other_sizes(pairs: list[tuple[Source, Source]]) -> None:
             unequal.append(f"{one.label} {first[0]}x{first[1]} and {two.label} {second[0]}x{second[1]}")
     if unequal:
         raise DataError(
-            f"{len(unequal)} of {len(pairs)} pairs differ in size: {_few(unequal)}; bring the first folder's images "
+            f"{len(unequal)} of {len(pairs)} pairs differ in size: {few(unequal)}; bring the first folder's images "
             "to the sizes of the second's with --resize, or make them alike yourself"
         )
 
@@ -194,7 +192,3 @@ def _alpha(picture: Picture, deep: bool) -> Plane:
     if picture.alpha is None:
         return np.full(picture.pixels.shape[:2], 65535 if deep else 255, np.uint16 if deep else np.uint8)
     return picture.alpha.astype(np.uint16) * 257 if deep and picture.alpha.dtype == np.uint8 else picture.alpha
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,9 +67,9 @@ def whole_folder(out: Path) -> Iterator[Path]:
     """
     refuse_filled(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=out.parent))
+    building = out.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
+    building.mkdir()
     try:
-        building.chmod(0o777 & ~_umask())
         yield building
         if out.is_dir():
             out.rmdir()  # an empty one; Windows renames nothing onto it
@@ -103,9 +103,3 @@ def _bring(source: Path, target: Path, how: How) -> None:
             target.symlink_to(original)
         else:
             shutil.copy2(original, target)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

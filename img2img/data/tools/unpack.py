@@ -16,7 +16,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -70,7 +70,6 @@ def unpack(
     archive: Path,
     out: Path,
     limits: Limits | None = None,
-    progress: Callable[[int], None] = lambda _files: None,
 ) -> int:
     """Unpack a zip, or a tar as it is or compressed with gzip; a single folder around everything is left out.
 
@@ -78,7 +77,6 @@ def unpack(
         archive: told apart by what is in it, not by its name.
         out: the folder; absent or empty.
         limits: see :class:`Limits`.
-        progress: called with files written.
 
     Returns:
         Number of files.
@@ -114,7 +112,6 @@ def unpack(
             if before - left != member.size:
                 raise zipfile.BadZipFile(f"{member.name} has {before - left:,} bytes, {member.size:,} were announced")
             files += 1
-            progress(files)
         found = list(inside.iterdir())
         top = found[0] if len(found) == 1 and found[0].is_dir() else inside
         for path in list(top.iterdir()):
