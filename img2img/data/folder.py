@@ -41,6 +41,11 @@ class Source:
         """Return what messages call it: the file with its folder."""
         return f"{self.path.parent.name}/{self.path.name}"
 
+    @property
+    def stem(self) -> str:
+        """Return the name without its ending: images of the same stem belong together."""
+        return self.name.removesuffix(Path(self.name).suffix)
+
 
 @dataclass(frozen=True)
 class Split:
@@ -109,7 +114,7 @@ def find_layout(
     for root in roots:
         if not root.is_dir():
             raise DataError(f"{root}: no such data folder")
-    kind, names, splits = _recognise(list(roots), domains)
+    kind, names, splits = recognise(list(roots), domains)
     if kind == "side by side" and domains is None:
         _refuse_single_pictures(splits["train"], paired=paired)
     if domains is not None and set(names) != set(domains):
@@ -142,7 +147,12 @@ def find_layout(
     )
 
 
-def _recognise(roots: list[Path], domains: Sequence[str] | None) -> tuple[str, tuple[str, str], dict[str, Split]]:
+def recognise(roots: list[Path], domains: Sequence[str] | None) -> tuple[str, tuple[str, str], dict[str, Split]]:
+    """Return the kind of a layout, the names of its domains, and every image by split, pairs or not.
+
+    Raises:
+        DataError: if there is no known layout.
+    """
     if len(roots) == 2:  # noqa: PLR2004 (a folder per domain)
         first, second = roots
         names = (first.name, second.name) if first.name != second.name else ("A", "B")
@@ -245,17 +255,41 @@ def _halves(folder: Path) -> Split:
     return Split(left, right)
 
 
+def pair_folders(a: Path, b: Path, *, allow_orphans: bool) -> tuple[Split, tuple[Source, ...]]:
+    """Pair the images of two folders by stem (path below the folder, without its ending).
+
+    Args:
+        a: folder of the first domain.
+        b: folder of the second.
+        allow_orphans: leave out images without a partner instead of refusing.
+
+    Returns:
+        The pairs, and the images that are left out.
+
+    Raises:
+        DataError: if a folder has no images, stems are not unique, or pairs do not match.
+    """
+    for folder in (a, b):
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder")
+    both = Split(_whole(a), _whole(b))
+    names = (a.name, b.name) if a.name != b.name else (str(a), str(b))
+    pairs = _pair(both, names, allow_orphans=allow_orphans)
+    used = {source.path for source in (*pairs.a, *pairs.b)}
+    return pairs, tuple(source for source in (*both.a, *both.b) if source.path not in used)
+
+
 def _pair(split: Split, names: tuple[str, str], *, allow_orphans: bool) -> Split:
     by_stem: list[dict[str, Source]] = []
     for domain, sources in zip(names, (split.a, split.b), strict=True):
         stems: dict[str, Source] = {}
         for source in sources:
-            stem = source.name.removesuffix(Path(source.name).suffix)
-            if stem in stems:
+            if source.stem in stems:
+                twin = stems[source.stem]
                 raise DataError(
-                    f"domain {domain}: {stems[stem].name} and {source.name} have the same stem; rename one of them"
+                    f"domain {domain}: {twin.name} and {source.name} have the same stem; rename one of them"
                 )
-            stems[stem] = source
+            stems[source.stem] = source
         by_stem.append(stems)
     a, b = by_stem
     orphans = sorted(a.keys() ^ b.keys())
@@ -272,6 +306,10 @@ def _pair(split: Split, names: tuple[str, str], *, allow_orphans: bool) -> Split
 
 
 def _names(sources: Sequence[Source], *, with_folder: bool = False) -> str:
-    names = [f"{s.path.parent.name}/{s.path.name}" if with_folder else s.name for s in sources[:_SHOWN_NAMES]]
-    more = f" and {len(sources) - _SHOWN_NAMES} more" if len(sources) > _SHOWN_NAMES else ""
-    return (", ".join(names) or "none") + more
+    return few([source.label if with_folder else source.name for source in sources])
+
+
+def few(names: Sequence[str]) -> str:
+    """Put the first names into a sentence, and how many more there are."""
+    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+    return (", ".join(names[:_SHOWN_NAMES]) or "none") + more

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -92,8 +94,23 @@ def copies(sources: tuple[Source, ...]) -> list[int]:
 
 
 def _connected(points: NDArray[np.float32], radius: float) -> list[int]:
-    """Group points that are linked by steps below a radius (union-find over the close pairs)."""
-    root = list(range(len(points)))
+    """Group points that are linked by steps below a radius."""
+    squares = (points**2).sum(1)
+    block = 1024
+
+    def close() -> Iterator[tuple[int, int]]:
+        for start in range(0, len(points), block):
+            rows = points[start : start + block]
+            distance = squares[start : start + block, None] + squares[None] - 2 * rows @ points.T
+            for i, j in zip(*np.nonzero(distance < radius**2), strict=True):
+                yield start + int(i), int(j)
+
+    return joined(len(points), close())
+
+
+def joined(count: int, links: Iterable[tuple[int, int]]) -> list[int]:
+    """Return for each of ``count`` things the first one that links lead to, over others if need be (union-find)."""
+    root = list(range(count))
 
     def find(i: int) -> int:
         while root[i] != i:
@@ -101,15 +118,10 @@ def _connected(points: NDArray[np.float32], radius: float) -> list[int]:
             i = root[i]
         return i
 
-    squares = (points**2).sum(1)
-    block = 1024
-    for start in range(0, len(points), block):
-        rows = points[start : start + block]
-        distance = squares[start : start + block, None] + squares[None] - 2 * rows @ points.T
-        for i, j in zip(*np.nonzero(distance < radius**2), strict=True):
-            a, b = find(start + int(i)), find(int(j))
-            root[max(a, b)] = min(a, b)
-    return [find(i) for i in range(len(points))]
+    for one, two in links:
+        a, b = find(one), find(two)
+        root[max(a, b)] = min(a, b)
+    return [find(i) for i in range(count)]
 
 
 def _thumbnail(source: Source) -> NDArray[np.uint8] | None:
@@ -140,7 +152,7 @@ def refuse_unequal_shapes(split: Split) -> None:
     for a, b in list(zip(split.a, split.b, strict=True))[::step]:
         if a.path == b.path:
             continue  # halves of one file are equal
-        size_a, size_b = _upright_size(a), _upright_size(b)
+        size_a, size_b = upright_size(a), upright_size(b)
         if size_a is None or size_b is None:
             continue  # an unreadable file is named when the training meets it
         (width_a, height_a), (width_b, height_b) = size_a, size_b
@@ -153,7 +165,8 @@ def refuse_unequal_shapes(split: Split) -> None:
         )
 
 
-def _upright_size(source: Source) -> tuple[int, int] | None:
+def upright_size(source: Source) -> tuple[int, int] | None:
+    """Return (width, height) of a file as it is shown, without decoding it; None if it cannot be read."""
     try:
         with opened(source.path, source.label) as image:
             turned = image.getexif().get(_ORIENTATION, 1) in _QUARTER_TURNS

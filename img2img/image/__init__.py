@@ -4,6 +4,7 @@ from img2img.image.atomic import TEMPORARY_PREFIX, atomically
 from img2img.image.levels import (
     Pixels,
     Plane,
+    fitted,
     resized,
     resized_plane,
     round_to_8_bits,
@@ -54,6 +55,7 @@ __all__ = [
     "atomically",
     "check_writable",
     "count_frames",
+    "fitted",
     "format_of",
     "is_video",
     "montage",

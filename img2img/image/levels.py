@@ -104,6 +104,13 @@ def resized(pixels: Pixels, height: int, width: int) -> Pixels:
     return np.rint(values).clip(0, 65535).astype(np.uint16)
 
 
+def fitted(pixels: Pixels, side_px: int) -> Pixels:
+    """Shrink a picture so that no side is longer than ``side_px``; smaller ones stay as they are."""
+    height, width = pixels.shape[:2]
+    scale = side_px / max(height, width)
+    return pixels if scale >= 1 else resized(pixels, max(round(height * scale), 1), max(round(width * scale), 1))
+
+
 def resized_plane(plane: Plane, height: int, width: int) -> Plane:
     """Resize one plane, such as alpha, as :func:`resized` does."""
     levels: Plane = resized(plane[..., None], height, width)[..., 0].astype(plane.dtype)

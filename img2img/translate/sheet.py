@@ -19,11 +19,11 @@ from img2img.image import (
     Picture,
     Pictures,
     atomically,
+    fitted,
     format_of,
     montage,
     on_white,
     picture_of,
-    resized,
     write_picture,
     write_pictures,
 )
@@ -164,10 +164,7 @@ def _translated(
 
 def _reduced(picture: Picture, mark: Mark | None, side: int) -> Image.Image:
     del mark  # the sheet has one
-    pixels = np.asarray(on_white(picture))
-    scale = min(side / max(pixels.shape[:2]), 1)
-    height, width = (max(round(length * scale), 1) for length in pixels.shape[:2])
-    return Image.fromarray(resized(pixels, height, width))
+    return Image.fromarray(fitted(np.asarray(on_white(picture)), side))
 
 
 def _as_png(picture: Picture, mark: Mark | None) -> bytes:
