@@ -30,7 +30,7 @@ def say_start(console: Console, count: int, direction: str, directions: list[str
 def say_plan(console: Console, todo: Plan, how: How) -> None:
     """Say what would be done with each input (``--dry-run``)."""
     from img2img.translate.folder import decide, journal_of
-    from img2img.translate.report import printable
+    from img2img.report import printable
 
     verdicts: list[Verdict] = decide(todo, journal_of(todo, how), how.existing)
     for verdict in verdicts:
@@ -80,7 +80,7 @@ def run(console: Console, todo: Plan, how: How, translation: Translation) -> Non
 
 
 def _say_end(console: Console, todo: Plan, report: FolderReport) -> None:
-    from img2img.translate.report import printable
+    from img2img.report import printable
 
     for name, reason in report.failed.items():
         said = printable(f"failed: {name}: {reason}")

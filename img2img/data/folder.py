@@ -86,6 +86,11 @@ def list_images(folder: Path) -> list[Path]:
     return sorted(path for path in found if not path.is_dir())
 
 
+def stem(source: Source) -> str:
+    """Return what the two images of a pair have in common: the name below the domain's folder, without its ending."""
+    return source.name.removesuffix(Path(source.name).suffix)
+
+
 def find_layout(
     roots: Sequence[Path],
     *,
@@ -250,25 +255,23 @@ def _pair(split: Split, names: tuple[str, str], *, allow_orphans: bool) -> Split
     for domain, sources in zip(names, (split.a, split.b), strict=True):
         stems: dict[str, Source] = {}
         for source in sources:
-            stem = source.name.removesuffix(Path(source.name).suffix)
-            if stem in stems:
+            if (first := stems.setdefault(stem(source), source)) is not source:
                 raise DataError(
-                    f"domain {domain}: {stems[stem].name} and {source.name} have the same stem; rename one of them"
+                    f"domain {domain}: {first.name} and {source.name} have the same stem; rename one of them"
                 )
-            stems[stem] = source
         by_stem.append(stems)
     a, b = by_stem
     orphans = sorted(a.keys() ^ b.keys())
     common = sorted(a.keys() & b.keys())
     if orphans and not allow_orphans:
-        listed = _names([(a.get(stem) or b[stem]) for stem in orphans], with_folder=True)
+        listed = _names([(a.get(name) or b[name]) for name in orphans], with_folder=True)
         raise DataError(
             f"{len(orphans)} images have no partner of the same stem in the other domain: {listed}; "
             "add the partners, or leave these out with --allow-orphans"
         )
     if not common:
         raise DataError(f"no image of domain {names[0]} has a partner of the same stem in domain {names[1]}")
-    return Split(tuple(a[stem] for stem in common), tuple(b[stem] for stem in common))
+    return Split(tuple(a[name] for name in common), tuple(b[name] for name in common))
 
 
 def _names(sources: Sequence[Source], *, with_folder: bool = False) -> str:
