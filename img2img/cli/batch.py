@@ -29,8 +29,8 @@ def say_start(console: Console, count: int, direction: str, directions: list[str
 
 def say_plan(console: Console, todo: Plan, how: How) -> None:
     """Say what would be done with each input (``--dry-run``)."""
-    from img2img.translate.folder import decide, journal_of
     from img2img.report import printable
+    from img2img.translate.folder import decide, journal_of
 
     verdicts: list[Verdict] = decide(todo, journal_of(todo, how), how.existing)
     for verdict in verdicts:

@@ -8,7 +8,7 @@ from pathlib import Path
 from img2img.data.check import advice, content, copies, counts, files, pairing, sizes, tree
 from img2img.data.check.finding import SEVERITIES, Finding, Kind, Report, Severity, kinds, sort
 from img2img.data.check.gallery import Gallery
-from img2img.data.folder import Layout, Source, Split, find_layout
+from img2img.data.folder import Layout, Source, find_layout
 from img2img.errors import DataError
 
 __all__ = ["KINDS", "SEVERITIES", "Finding", "Kind", "Report", "Severity", "check", "check_layout"]
@@ -38,8 +38,8 @@ def check(
         to: the domain that is translated into; the second one by default.
         paired: whether images belong together; by default names and edges decide.
         size: (height, width) of training crops in pixels; by default what suits the images.
-        quick: look at a sample that takes a few seconds, whatever the size of the folder: heads of 2,000 files, pixels
-            of 256 images a domain, copies by their bytes.
+        quick: look at a sample that takes a few seconds, whatever the size of the folder: heads of 1,000 files, pixels
+            of 160 images a domain, copies by their bytes.
 
     Returns:
         The report. A folder that cannot be used at all is a finding, not an exception.
@@ -51,18 +51,7 @@ def check(
     given = [word for root in roots for word in ("--data", str(root))]
     given += ["--domains", *domains] if domains else []
     given += ["--to", to] if to else []
-    splits = {"train": layout.train, "validation": layout.validation, "test": layout.test}
-    gallery = Gallery(
-        tuple(roots),
-        layout.kind,
-        layout.domains,
-        {name: split for name, split in splits.items() if split is not None},
-        paired,
-        paired is not None,
-        to is not None,
-        size,
-        not quick,
-    )
+    gallery = Gallery(tuple(roots), layout, paired=paired, chosen=to is not None, size=size, whole=not quick)
     return _report(gallery, given)
 
 
@@ -78,9 +67,8 @@ def check_layout(
         chosen: whether the target was named.
         size: of training crops.
     """
-    splits = {"train": layout.train, "validation": layout.validation, "test": layout.test}
-    found: dict[str, Split] = {name: split for name, split in splits.items() if split is not None}
-    return _report(Gallery(tuple(roots), layout.kind, layout.domains, found, paired, True, chosen, size, False), ())
+    gallery = Gallery(tuple(roots), layout, paired=paired, chosen=chosen, size=size, whole=False)
+    return _report(gallery, ())
 
 
 def _report(gallery: Gallery, given: Sequence[str]) -> Report:

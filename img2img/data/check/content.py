@@ -44,14 +44,15 @@ DIRECTION = Kind(
 )
 
 _MAX_IMAGES, _FEWEST = 200, 6
-_MAX_LEVEL, _MAX_LABELS, _FEWEST_COLOURS, _CHROMA = 63, 40, 2, 60
-_RADIUS, _SEEN_SHARE, _FLAT = 40, 0.002, 0.6
+_MAX_LEVEL, _MAX_LABELS, _FEWEST_COLOURS, _CHROMA = 63, 40, 3, 60
+_RADIUS, _SEEN, _COMMON, _COVERED, _FLAT = 18, 0.002, 0.25, 0.75, 0.5
 _MOST = 0.7
 _LOSSY = {"JPEG", "WEBP", "AVIF", "JPEG2000"}
 _DRAWN_NAMES = re.compile(
     r"(?i)(^|[^a-z])(lines?|lineart|edges?|sketch(es)?|drawings?|contours?|outlines?|scribbles?|ink)([^a-z]|$)"
 )
-_FLATNESS, _SATURATION, _CONTRAST, _WHITE, _BLACK = 0, 1, 3, 5, 6
+_TWO_TONES, _GROUND, _INK, _GREY = 0.8, 0.55, 0.002, 0.06
+_FLATNESS, _SATURATION, _WHITE, _BLACK = 0, 1, 5, 6
 Palette = list[tuple[int, int, int]]
 
 
@@ -98,26 +99,30 @@ def is_drawn(sights: list[Sight]) -> bool:
     if len(sights) < _FEWEST:
         return False
     traits = np.stack([sight.traits for sight in sights])
-    ground = np.maximum(traits[:, _WHITE], traits[:, _BLACK])
-    return bool(((ground > _MOST) & (traits[:, _SATURATION] < 0.06) & (traits[:, _CONTRAST] > 0.1)).mean() > _MOST)  # noqa: PLR2004
+    white, black = traits[:, _WHITE], traits[:, _BLACK]
+    drawn = (white + black > _TWO_TONES) & (np.maximum(white, black) > _GROUND) & (np.minimum(white, black) > _INK)
+    return bool((drawn & (traits[:, _SATURATION] < _GREY)).mean() > _MOST)
 
 
 def labels(sights: list[Sight]) -> Palette:
     """Return the colours of a label map, the most frequent first; none if the images are no such map."""
     if len(sights) < _FEWEST or np.median([sight.traits[_FLATNESS] for sight in sights]) < _FLAT:
         return []
-    shares: dict[tuple[int, int, int], float] = {}
+    shares: dict[tuple[int, int, int], list[float]] = {}
     for sight in sights:
         for colour, share in sight.palette.items():
             near = next(
                 (c for c in shares if max(abs(x - y) for x, y in zip(c, colour, strict=True)) <= _RADIUS), colour
             )
-            shares[near] = shares.get(near, 0.0) + share / len(sights)
-    frequent = sorted((c for c, share in shares.items() if share > _SEEN_SHARE), key=lambda c: -shares[c])
-    chromatic = [c for c in frequent if max(c) - min(c) > _CHROMA]
-    covered = sum(shares[c] for c in frequent)
-    few = _FEWEST_COLOURS <= len(chromatic) and len(frequent) <= _MAX_LABELS
-    return frequent if few and covered > 0.97 else []  # noqa: PLR2004
+            shares.setdefault(near, []).append(share)
+    common = [
+        c for c, found in shares.items() if len(found) > _COMMON * len(sights) and sum(found) > _SEEN * len(sights)
+    ]
+    chromatic = [c for c in common if max(c) - min(c) > _CHROMA]
+    covered = sum(sum(shares[c]) for c in common) / len(sights)
+    if len(chromatic) < _FEWEST_COLOURS or len(common) > _MAX_LABELS or covered < _COVERED:
+        return []
+    return sorted(common, key=lambda c: -sum(shares[c]))
 
 
 def _ids(sights: list[Sight]) -> list[int]:

@@ -6,50 +6,53 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from img2img.data.check.look import Look, Shape, Sight, cost, look
-from img2img.data.folder import Source, Split, stem
+from img2img.data.folder import Layout, Source, Split, stem
 from img2img.report import printable
 
 T = TypeVar("T")
 
-_MAX_HEADS, _MAX_DECODED, _MAX_COST = 2000, 256, 60e6
+_MAX_HEADS, _MAX_DECODED, _MAX_COST = 1000, 160, 60e6
 """The quick half opens so many files, decodes so many of each domain, and no more pixels than take about a second."""
 
 _BY_NAME = 0.5
 """Share of the smaller domain that must have a partner of the same stem for names to say that these are pairs."""
 
 
-@dataclass
 class Gallery:
     """What the rules look at.
 
-    Attributes:
+    Args:
         roots: the folders given.
-        kind: the layout.
-        domains: names of source and target.
-        splits: images by split, in no order.
+        layout: what was recognised in them, in no order.
         paired: whether images belong together; None where the folder has to say so.
-        chosen_method: whether somebody said whether these are pairs.
         chosen: whether somebody said which domain is the target.
         size: (height, width) of training crops, or None if that is to be advised.
-        whole: whether every file was decoded.
+        whole: whether every file is to be decoded.
+
+    Attributes:
         looks: what was seen; files that were not opened are missing.
+        told: whether somebody said that images belong together, or that they do not.
     """
 
-    roots: tuple[Path, ...]
-    kind: str
-    domains: tuple[str, str]
-    splits: dict[str, Split]
-    paired: bool | None
-    chosen_method: bool
-    chosen: bool
-    size: tuple[int, int] | None
-    whole: bool
-    looks: dict[Source, Look] = field(default_factory=dict, repr=False)
+    def __init__(
+        self,
+        roots: tuple[Path, ...],
+        layout: Layout,
+        *,
+        paired: bool | None,
+        chosen: bool,
+        size: tuple[int, int] | None,
+        whole: bool,
+    ) -> None:
+        self.roots, self.kind, self.domains = roots, layout.kind, layout.domains
+        splits = {"train": layout.train, "validation": layout.validation, "test": layout.test}
+        self.splits: dict[str, Split] = {name: split for name, split in splits.items() if split is not None}
+        self.paired, self.told, self.chosen, self.size, self.whole = paired, paired is not None, chosen, size, whole
+        self.looks: dict[Source, Look] = {}
 
     def domain(self, split: str, index: int) -> tuple[Source, ...]:
         """Return the images of a domain (0 or 1) of a split."""

@@ -20,7 +20,7 @@ _DRAFT_PX = 256
 """A JPEG of the quick half is decoded no larger than it takes to cover this."""
 
 _ORIENTATION, _QUARTER_TURNS = 0x0112, {5, 6, 7, 8}
-_MAX_COLOURS, _COLOUR_RADIUS = 32, 28
+_MAX_COLOURS, _COLOUR_RADIUS, _REST = 32, 14, 0.01
 """A palette is the most frequent colours, each with what lies within this distance of it (of 255 a channel)."""
 
 _WHITE, _BLACK, _FLAT = 225, 30, 2
@@ -177,15 +177,15 @@ def _levels(picked: Pixels, spread: NDArray[np.float32]) -> frozenset[int] | Non
 
 def _palette(colours: NDArray[np.uint8]) -> dict[tuple[int, int, int], float]:
     """Take the most frequent colour with what lies near it, and again of the rest, until 99 % or 32 are taken."""
-    left = colours.astype(np.int16)
+    coarse = (colours >> 3).astype(np.int32) @ np.asarray((1024, 32, 1), np.int32)
+    _, member, counts = np.unique(coarse, return_inverse=True, return_counts=True)
+    sums = np.stack([np.bincount(member, colours[:, channel]) for channel in range(3)], axis=1)
+    means, shares = sums / counts[:, None], counts / len(colours)
     found: dict[tuple[int, int, int], float] = {}
-    while len(left) > len(colours) // 100 and len(found) < _MAX_COLOURS:
-        coarse = (left >> 3).astype(np.int32) @ np.asarray((1024, 32, 1), np.int32)
-        values, counts = np.unique(coarse, return_counts=True)
-        member = left[coarse == values[counts.argmax()]]
-        centre = np.median(member, axis=0)
-        near = (np.abs(left - centre) <= _COLOUR_RADIUS).all(-1)
-        red, green, blue = (int(c) for c in centre)
-        found[red, green, blue] = found.get((red, green, blue), 0.0) + float(near.sum()) / len(colours)
-        left = left[~near]
+    while len(shares) and shares.sum() > _REST and len(found) < _MAX_COLOURS:
+        centre = means[shares.argmax()]
+        near = (np.abs(means - centre) <= _COLOUR_RADIUS).all(-1)
+        red, green, blue = (round(float(c)) for c in centre)
+        found[red, green, blue] = found.get((red, green, blue), 0.0) + float(shares[near].sum())
+        means, shares = means[~near], shares[~near]
     return found

@@ -77,8 +77,7 @@ def find(gallery: Gallery) -> Iterator[Finding]:
     found = matched(seen)
     if found is None:
         return
-    said_unpaired = gallery.paired is False and gallery.chosen_method
-    if found.z < _UNRELATED and len(seen) >= _ENOUGH and not said_unpaired:
+    if found.z < _UNRELATED and len(seen) >= _ENOUGH and (gallery.paired or not gallery.told):
         said = f"names say pairs, but the images of a pair agree no better than strangers (z = {found.z:.1f})"
         yield Finding(STRANGERS, said, gallery.names(a for a, *_ in seen[:3]), tuple(row[:2] for row in seen[:3]))
     if gallery.paired and found.wrong:

@@ -86,6 +86,6 @@ def in_words(gallery: Gallery) -> str:
     aspects = [width / height for width, height in sizes]
     sides = [min(size) for size in sizes]
     return (
-        f"{len(set(sizes)):,} sizes, shorter side {min(sides)} to {max(sides)} px (half of them below {median(sides):g}), "
+        f"{len(set(sizes)):,} sizes, shorter side {min(sides)} to {max(sides)} px (median {median(sides):g}), "
         f"width by height {min(aspects):.2f} to {max(aspects):.2f}"
     )

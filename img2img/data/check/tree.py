@@ -51,7 +51,28 @@ HIDDEN = Kind(
 )
 
 _OTHER_PICTURES = frozenset(
-    ".heic .heif .jfif .jxl .psd .tga .exr .hdr .dng .cr2 .cr3 .nef .arw .raw .svg .ppm .pgm .ico .dds .npy".split()
+    {
+        ".heic",
+        ".heif",
+        ".jfif",
+        ".jxl",
+        ".psd",
+        ".tga",
+        ".exr",
+        ".hdr",
+        ".dng",
+        ".cr2",
+        ".cr3",
+        ".nef",
+        ".arw",
+        ".raw",
+        ".svg",
+        ".ppm",
+        ".pgm",
+        ".ico",
+        ".dds",
+        ".npy",
+    }
 )
 
 
