@@ -58,7 +58,7 @@ def check(
     if method not in {None, "pix2pix", "cyclegan"}:
         raise ConfigError(f"--method {method}: expected pix2pix or cyclegan")
     paired = None if method is None else method == "pix2pix"
-    report = look(data, domains=domains, to=to, paired=paired, size=size and (size, size), quick=quick)
+    report = look(data, domains=domains, to=to, paired=paired, size=None if size is None else (size, size), quick=quick)
     if page is not None:
         from img2img.data.check.page import write_page
 

@@ -69,9 +69,9 @@ def likeness(a: Thumbnail, b: Thumbnail) -> float:
     scale = (warp[0, 0], warp[1, 1])
     if max(abs(warp[0, 1]), abs(warp[1, 0])) > _SKEW or min(scale) < _SCALE[0] or max(scale) > _SCALE[1]:
         return -1.0
-    how = {"dsize": first.shape[::-1]}
-    laid = cv2.warpAffine(second, warp, flags=cv2.INTER_LINEAR + cv2.WARP_INVERSE_MAP, **how)
-    inside = cv2.warpAffine(np.ones_like(a), warp, flags=cv2.INTER_NEAREST + cv2.WARP_INVERSE_MAP, **how)
+    size = (len(a), len(a))
+    laid = cv2.warpAffine(second, warp, size, flags=cv2.INTER_LINEAR + cv2.WARP_INVERSE_MAP)
+    inside = cv2.warpAffine(np.ones_like(a), warp, size, flags=cv2.INTER_NEAREST + cv2.WARP_INVERSE_MAP)
     common = cv2.erode(inside, np.ones((5, 5), np.uint8)) > 0
     if common.mean() < _COVERED:
         return -1.0

@@ -17,7 +17,7 @@ from img2img.data.folder import Source
 LEAK = Kind(
     "test in training",
     "warning",
-    "validation or test images that are copies of training images: their scores are too good",
+    "validation or test images that show what a training image shows: their scores are too good",
     "delete one of the two",
 )
 COPIES = Kind(
@@ -34,9 +34,9 @@ SHARED = Kind(
 )
 SAME_PAIRS = Kind(
     "pair of one image",
-    "warning",
+    "note",
     "pairs whose source is their target",
-    "put the right image in place of one of the two",
+    "put the right image in place of one of the two, unless nothing is to change there",
 )
 SAME_DOMAINS = Kind(
     "identical domains",
@@ -69,7 +69,7 @@ def find(gallery: Gallery) -> Iterator[Finding]:
     if leaks:
         count = len({b for (_, b), _, _ in leaks})
         where = " and ".join(sorted({b[0] for _, _, b in leaks}))
-        said = f"{count:,} {where} images are copies of training images"
+        said = f"{count:,} {where} images look like training images"
         yield _finding(gallery, LEAK, said, [p for p, _, _ in leaks])
     if across and not gallery.paired:
         count = min(len({pair[i] for pair in across}) for i in (0, 1))
