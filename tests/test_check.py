@@ -140,7 +140,7 @@ def test_copies_are_known_again_and_strangers_are_not(change):
     changed = [thumbnail(CHANGES[change](image)) for image in originals]
     found = same(thumbnails + changed, close(thumbnails + changed))
     assert all(b == a + 40 for a, b in found)  # no strangers
-    assert len(found) >= 38
+    assert len(found) >= 36
     assert likeness(thumbnails[0], changed[1]) < SAME
 
 

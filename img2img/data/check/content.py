@@ -45,7 +45,7 @@ DIRECTION = Kind(
 
 _MAX_IMAGES, _FEWEST = 200, 6
 _MAX_LEVEL, _MAX_LABELS, _FEWEST_COLOURS, _CHROMA = 63, 40, 3, 60
-_RADIUS, _SEEN, _COMMON, _COVERED, _FLAT = 18, 0.002, 0.25, 0.75, 0.5
+_RADIUS, _SEEN, _LISTED, _COMMON, _COVERED, _FLAT = 18, 0.002, 0.005, 0.25, 0.75, 0.4
 _MOST = 0.7
 _LOSSY = {"JPEG", "WEBP", "AVIF", "JPEG2000"}
 _DRAWN_NAMES = re.compile(
@@ -122,7 +122,8 @@ def labels(sights: list[Sight]) -> Palette:
     covered = sum(sum(shares[c]) for c in common) / len(sights)
     if len(chromatic) < _FEWEST_COLOURS or len(common) > _MAX_LABELS or covered < _COVERED:
         return []
-    return sorted(common, key=lambda c: -sum(shares[c]))
+    listed = [c for c in common if sum(shares[c]) > _LISTED * len(sights)]
+    return sorted(listed, key=lambda c: -sum(shares[c]))
 
 
 def _ids(sights: list[Sight]) -> list[int]:

@@ -177,7 +177,7 @@ def _levels(picked: Pixels, spread: NDArray[np.float32]) -> frozenset[int] | Non
 
 def _palette(colours: NDArray[np.uint8]) -> dict[tuple[int, int, int], float]:
     """Take the most frequent colour with what lies near it, and again of the rest, until 99 % or 32 are taken."""
-    coarse = (colours >> 3).astype(np.int32) @ np.asarray((1024, 32, 1), np.int32)
+    coarse = (colours >> 4).astype(np.int32) @ np.asarray((256, 16, 1), np.int32)
     _, member, counts = np.unique(coarse, return_inverse=True, return_counts=True)
     sums = np.stack([np.bincount(member, colours[:, channel]) for channel in range(3)], axis=1)
     means, shares = sums / counts[:, None], counts / len(colours)
