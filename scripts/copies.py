@@ -31,9 +31,8 @@ def main() -> None:
     for name, change in CHANGES.items():
         changed = [_thumbnail(change(_read(paths[i]), rng)) for i in chosen]
         originals = [thumbnails[i] for i in chosen]
-        found = {
-            pair for pair in same(originals + changed, close(originals + changed)) if pair[1] - pair[0] == len(chosen)
-        }
+        twins = same(originals + changed, close(originals + changed))
+        found = [pair for pair in twins if pair[1] - pair[0] == len(chosen)]
         print(f"{name:26} {len(found) / len(chosen):6.1%} of {len(chosen)} known")
     twins = same(thumbnails, close(thumbnails))
     count = len(paths) * (len(paths) - 1) // 2

@@ -258,7 +258,7 @@ def _copies(root: Path) -> list[str]:
 def _shared(root: Path) -> list[str]:
     for number in (3, 4, 5):
         _cropped(scene(number)[0]).save(root / "trainB" / f"again{number}.jpg", quality=80)
-    return ["trainA/A003.png = trainB/again3.jpg", "3 images"]
+    return ["trainA/A003.png = trainB/again3.jpg", "domains: 3"]
 
 
 def _same_pair(root: Path) -> list[str]:
@@ -269,7 +269,7 @@ def _same_pair(root: Path) -> list[str]:
 def _same_domains(root: Path) -> list[str]:
     shutil.rmtree(root / "colour")
     shutil.copytree(root / "line", root / "colour")
-    return ["52 of 52 pairs"]
+    return ["52 of 52"]
 
 
 def _shift(root: Path) -> list[str]:

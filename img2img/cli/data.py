@@ -50,6 +50,7 @@ def check(
     img2img data check drawings/ --to colour --quick
     """
     import json
+    import time
 
     from img2img.data.check import check as look
     from img2img.errors import ConfigError
@@ -58,6 +59,7 @@ def check(
     if method not in {None, "pix2pix", "cyclegan"}:
         raise ConfigError(f"--method {method}: expected pix2pix or cyclegan")
     paired = None if method is None else method == "pix2pix"
+    began = time.perf_counter()
     report = look(data, domains=domains, to=to, paired=paired, size=None if size is None else (size, size), quick=quick)
     if page is not None:
         from img2img.data.check.page import write_page
@@ -66,7 +68,8 @@ def check(
     if as_json:
         typer.echo(json.dumps({"data": [printable(str(path)) for path in data], **report.plain()}, indent=2))
     else:
-        for name, words in report.facts:
+        seconds = f"{time.perf_counter() - began:.1f} s"
+        for name, words in (*report.facts, ("took", seconds)):
             typer.echo(printable(f"{name:10} {words}"))
         for finding in report.findings:
             typer.echo(finding.line)

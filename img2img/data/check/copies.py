@@ -69,16 +69,16 @@ def find(gallery: Gallery) -> Iterator[Finding]:
     if leaks:
         count = len({b for (_, b), _, _ in leaks})
         where = " and ".join(sorted({b[0] for _, _, b in leaks}))
-        said = f"{count:,} {where} images look like training images"
+        said = f"{where} images that look like training images: {count:,}"
         yield _finding(gallery, LEAK, said, [p for p, _, _ in leaks])
     if across and not gallery.paired:
         count = min(len({pair[i] for pair in across}) for i in (0, 1))
         most = count > _MOST * min(len(gallery.domain("train", i)) for i in (0, 1))
         kind = SAME_DOMAINS if most else SHARED
-        yield _finding(gallery, kind, f"{count:,} images are in both domains", across)
+        yield _finding(gallery, kind, f"images that are in both domains: {count:,}", across)
     if inside:
         count = len({b for _, b in inside})
-        yield _finding(gallery, COPIES, f"{count:,} training images look like another one", inside)
+        yield _finding(gallery, COPIES, f"training images that look like another one: {count:,}", inside)
 
 
 def _finding(gallery: Gallery, kind: Kind, said: str, twins: Twins) -> Finding:
@@ -94,7 +94,7 @@ def _pairs_of_one(gallery: Gallery) -> Iterator[Finding]:
     equal = [(a, b) for a, b, x, y in both if _difference(x, y) < _SAME_LEVELS and not (x.constant and y.constant)]
     if equal:
         kind = SAME_DOMAINS if len(equal) > _MOST * len(both) else SAME_PAIRS
-        said = f"{len(equal):,} of {len(both):,} pairs are one image twice"
+        said = f"pairs of one image twice: {len(equal):,} of {len(both):,}"
         yield Finding(kind, said, gallery.names(a for a, _ in equal), tuple(equal[:_PICTURES]))
 
 

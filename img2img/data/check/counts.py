@@ -49,11 +49,11 @@ def find(gallery: Gallery) -> Iterator[Finding]:
     if gallery.paired:
         yield from _partners(gallery)
         if (pairs := len(gallery.pairs("train"))) < _FEW_PAIRS:
-            yield Finding(FEW, f"{pairs} training pairs are few")
+            yield Finding(FEW, f"only {pairs} training pairs")
         return
     for name, count in zip(gallery.domains, counts, strict=True):
         if count < _FEW_IMAGES:
-            yield Finding(FEW, f"{count} training images of domain {name} are few")
+            yield Finding(FEW, f"only {count} training images of domain {name}")
     if max(counts) > _RATIO * min(counts):
         (a, b), (num_a, num_b) = gallery.domains, counts
         yield Finding(UNEQUAL, f"domain {a} has {num_a:,} training images and {b} has {num_b:,}")
@@ -74,7 +74,7 @@ def _partners(gallery: Gallery) -> Iterator[Finding]:
             doubles += [s for s in domain if first.setdefault(stem(s), s) is not s]
     if orphans:
         by_case = len(lone[0] & lone[1])
-        hint = f" ({by_case} of them differ from a partner only in case)" if by_case else ""
-        yield Finding(ORPHANS, f"{len(orphans):,} images have no partner{hint}", gallery.names(orphans))
+        hint = f", {by_case} of them by case alone" if by_case else ""
+        yield Finding(ORPHANS, f"images without a partner: {len(orphans):,}{hint}", gallery.names(orphans))
     if doubles:
-        yield Finding(DOUBLES, f"{len(doubles):,} images share their stem with another", gallery.names(doubles))
+        yield Finding(DOUBLES, f"images that share their stem with another: {len(doubles):,}", gallery.names(doubles))

@@ -65,14 +65,14 @@ def find(gallery: Gallery) -> Iterator[Finding]:
     """Go through what the heads and the pixels say."""
     yield from _unreadable(gallery)
     constant = [s for _, _, s in gallery.everything() if (v := gallery.looks.get(s)) and v.sight and v.sight.constant]
-    yield from _of(gallery, CONSTANT, constant, "{} images are constant: every pixel is the same")
+    yield from _of(gallery, CONSTANT, constant, "images whose every pixel is the same: {}")
     shapes = gallery.shapes()
     for kind, chosen, what in (
-        (TURNED, [s for s, shape in shapes if shape.turned], "{} files are turned upright by EXIF"),
-        (DEEP, [s for s, shape in shapes if shape.deep], "{} files have 16 bits a colour, read as 8"),
-        (ALPHA, [s for s, shape in shapes if shape.alpha], "{} files have transparency, put on white"),
-        (INKS, [s for s, shape in shapes if shape.mode in _INK_MODES], "{} files are CMYK, Lab or YCbCr, read as sRGB"),
-        (ANIMATED, [s for s, shape in shapes if shape.animated], "{} files have several frames, the first is read"),
+        (TURNED, [s for s, shape in shapes if shape.turned], "files turned upright by EXIF: {}"),
+        (DEEP, [s for s, shape in shapes if shape.deep], "files with 16 bits a colour, read as 8: {}"),
+        (ALPHA, [s for s, shape in shapes if shape.alpha], "files with transparency, put on white: {}"),
+        (INKS, [s for s, shape in shapes if shape.mode in _INK_MODES], "CMYK, Lab or YCbCr files, read as sRGB: {}"),
+        (ANIMATED, [s for s, shape in shapes if shape.animated], "files of several frames, the first is read: {}"),
     ):
         yield from _of(gallery, kind, chosen, what)
 
@@ -84,7 +84,7 @@ def _unreadable(gallery: Gallery) -> Iterator[Finding]:
     files = {source.path for source in gallery.looks}
     kind = MOST_UNREADABLE if 2 * len(failed) >= len(files) else UNREADABLE
     told = tuple(f"{name} ({_reason(source, error)})" for name, (source, error) in sorted(failed.items()))
-    yield Finding(kind, f"{len(failed):,} of {len(files):,} files cannot be read", told)
+    yield Finding(kind, f"files that cannot be read: {len(failed):,} of {len(files):,}", told)
 
 
 def _reason(source: Source, error: str) -> str:

@@ -55,7 +55,7 @@ class Finding:
     def line(self) -> str:
         """Return it in one line: what, where, and what to do."""
         more = f" and {len(self.names) - _SHOWN_NAMES:,} more" if len(self.names) > _SHOWN_NAMES else ""
-        where = f": {', '.join(self.names[:_SHOWN_NAMES])}{more}" if self.names else ""
+        where = f" ({', '.join(self.names[:_SHOWN_NAMES])}{more})" if self.names else ""
         return printable(f"{self.kind.severity}: {self.said}{where}; {self.kind.remedy}")
 
     def plain(self) -> dict[str, Any]:

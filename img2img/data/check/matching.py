@@ -17,8 +17,8 @@ _LIKELY, _ENOUGH = 90.0, 0.8
 """A pair is poor if its score is below this percentile of the scores of strangers; single ones are called wrong only
 where so large a share of the set is not poor."""
 
-_FAIR_AND_GOOD = (5.0, 25.0)
-"""Percentiles of the scores of pairs that are not poor."""
+_GOOD = 25.0
+"""A wrong pair's source must fit another target better than this percentile of the pairs that are not poor."""
 
 
 class Match(NamedTuple):
@@ -58,15 +58,15 @@ def match(sources: Sequence[NDArray[np.uint8]], targets: Sequence[NDArray[np.uin
     poor = own < likely
     if poor.mean() > 1 - _ENOUGH:
         return Match(z, [])
-    fair, good = np.percentile(own[~poor], _FAIR_AND_GOOD)
+    good = np.percentile(own[~poor], _GOOD)
     candidates = np.flatnonzero(poor)
     wrong = []
     for i in candidates:
         others = candidates[candidates != i]
         if len(others):
             best = int(others[scores[i, others].argmax()])
-            both = scores[i, best] >= fair and scores[best, i] >= good  # the other one of an exchange proves it
-            if scores[i, best] >= good or both:
+            back = scores[best, i] >= good and scores[i, best] >= likely  # the other half of an exchange proves it
+            if scores[i, best] >= good or back:
                 wrong.append((int(i), best))
     return Match(z, wrong)
 

@@ -72,7 +72,7 @@ def find(gallery: Gallery) -> Iterator[Finding]:
     swapped = exchanged(np.stack([x.traits for _, _, x, _ in seen]), np.stack([y.traits for _, _, _, y in seen]))
     if swapped and gallery.paired:
         pairs = [seen[i][:2] for i in swapped]
-        said = f"in {len(pairs):,} pairs source and target seem exchanged"
+        said = f"pairs whose source and target seem exchanged: {len(pairs):,}"
         yield Finding(EXCHANGED, said, gallery.names(a for a, _ in pairs), tuple(pairs[:_PICTURES]))
     found = matched(seen)
     if found is None:
@@ -83,4 +83,4 @@ def find(gallery: Gallery) -> Iterator[Finding]:
     if gallery.paired and found.wrong:
         told = tuple(f"{gallery.name(seen[i][0])} (fits {gallery.name(seen[j][1])})" for i, j in found.wrong)
         pictures = tuple((*seen[i][:2], seen[j][1]) for i, j in found.wrong[:_PICTURES])
-        yield Finding(MISPAIRED, f"{len(told):,} pairs have a wrong partner", told, pictures)
+        yield Finding(MISPAIRED, f"pairs with a wrong partner: {len(told):,}", told, pictures)

@@ -47,12 +47,12 @@ def find(gallery: Gallery) -> Iterator[Finding]:
     small = [s for s, shape in shapes if shape.size[0] < _ENLARGED * width or shape.size[1] < _ENLARGED * height]
     if small:
         smallest = min((shape.size for _, shape in shapes), key=min)
-        said = f"{len(small):,} of {len(shapes):,} images are below the {width}x{height}-px crop"
-        said += f" (the smallest is {smallest[0]}x{smallest[1]})"
+        said = f"images below the {width}x{height}-px crop: {len(small):,} of {len(shapes):,}"
+        said += f", the smallest is {_size(smallest)}"
         yield Finding(SMALL, said, gallery.names(small), tuple((s,) for s in small[:_PICTURES]))
     long = [s for s, shape in shapes if max(shape.size) > _LONG * min(shape.size)]
     if long:
-        said = f"{len(long):,} images are over three times as long as wide"
+        said = f"images over three times as long as wide: {len(long):,}"
         yield Finding(LONG, said, gallery.names(long), tuple((s,) for s in long[:_PICTURES]))
     if gallery.paired and gallery.kind != "side by side":
         yield from _unequal(gallery)
@@ -69,7 +69,7 @@ def _unequal(gallery: Gallery) -> Iterator[Finding]:
                     found.append((a, b))
     if found:
         told = tuple(f"{gallery.name(a)} {_size(sizes[a])} and {gallery.name(b)} {_size(sizes[b])}" for a, b in found)
-        yield Finding(UNEQUAL_SHAPES, f"{len(found):,} pairs differ in shape", told, tuple(found[:_PICTURES]))
+        yield Finding(UNEQUAL_SHAPES, f"pairs that differ in shape: {len(found):,}", told, tuple(found[:_PICTURES]))
 
 
 def _size(size: tuple[int, int]) -> str:

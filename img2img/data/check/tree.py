@@ -95,18 +95,22 @@ def find(gallery: Gallery) -> Iterator[Finding]:
     for root in gallery.roots:
         _walk(root, used, seen)
     for kind, paths, what in (
-        (LOCKED, seen.locked, "folders may not be read"),
-        (LINKED, seen.links, "links to folders are not followed"),
-        (SAME_NAME, seen.alike, "names in one folder differ only in case or accents"),
-        (NOT_TEXT, seen.not_text, "names are not UTF-8"),
-        (HIDDEN, seen.hidden, "hidden images are not used"),
+        (LOCKED, seen.locked, "folders that may not be read"),
+        (LINKED, seen.links, "links to folders, not followed"),
+        (SAME_NAME, seen.alike, "names in one folder that differ only in case or accents"),
+        (NOT_TEXT, seen.not_text, "names that are not UTF-8"),
+        (HIDDEN, seen.hidden, "hidden images, not used"),
     ):
         if paths:
-            yield Finding(kind, f"{len(paths):,} {what}", tuple(gallery.name_of(path) for path in paths))
+            yield Finding(kind, f"{what}: {len(paths):,}", tuple(gallery.name_of(path) for path in paths))
     if seen.unread:
         endings = Counter(path.suffix.lower() for path in seen.unread)
         counts = ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common())
-        yield Finding(UNREAD, f"not read: {counts} files", tuple(gallery.name_of(path) for path in seen.unread))
+        yield Finding(
+            UNREAD,
+            f"pictures in formats that are not read: {counts}",
+            tuple(gallery.name_of(path) for path in seen.unread),
+        )
 
 
 def _walk(root: Path, used: set[Path], seen: _Seen) -> None:
