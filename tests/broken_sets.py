@@ -139,7 +139,7 @@ def _truncate(root: Path) -> list[str]:
 def _pipe(root: Path) -> list[str]:
     (root / "line" / "005.png").unlink()
     os.mkfifo(root / "line" / "005.png")
-    return ["line/005.png (expected an image file"]
+    return ["line/005.png: expected an image file"]
 
 
 def _dead_link(root: Path) -> list[str]:

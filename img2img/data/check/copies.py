@@ -24,7 +24,7 @@ COPIES = Kind(
     "copies",
     "note",
     "training images that show one picture: the same bytes, or re-encoded, resized, cropped a little",
-    "delete all but one where they are not meant; what is held out for validation keeps them on one side",
+    "delete all but one where they are not meant",
 )
 SHARED = Kind(
     "in both domains",

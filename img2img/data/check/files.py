@@ -17,7 +17,7 @@ UNREADABLE = Kind(
 MOST_UNREADABLE = Kind(
     "most unreadable",
     "error",
-    "as above, half of the files or more",
+    "half of the files or more cannot be read",
     "look at one of them with another program, and convert or copy the folder anew",
 )
 CONSTANT = Kind(
@@ -83,7 +83,7 @@ def _unreadable(gallery: Gallery) -> Iterator[Finding]:
         return
     files = {source.path for source in gallery.looks}
     kind = MOST_UNREADABLE if 2 * len(failed) >= len(files) else UNREADABLE
-    told = tuple(f"{name} ({_reason(source, error)})" for name, (source, error) in sorted(failed.items()))
+    told = tuple(f"{name}: {_reason(source, error)}" for name, (source, error) in sorted(failed.items()))
     yield Finding(kind, f"files that cannot be read: {len(failed):,} of {len(files):,}", told)
 
 

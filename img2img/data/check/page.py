@@ -44,7 +44,7 @@ def _section(finding: Finding) -> str:
 
 
 def _figure(row: tuple[Source, ...]) -> tuple[list[tuple[str, str]], str]:
-    return [(_label(source), _address(source)) for source in row], ", ".join(dict.fromkeys(map(_label, row)))
+    return [(_label(source), _address(source)) for source in row], ""
 
 
 def _label(source: Source) -> str:
