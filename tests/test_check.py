@@ -8,6 +8,7 @@ import json
 import os
 import pkgutil
 import re
+import shutil
 import time
 
 import numpy as np
@@ -15,10 +16,10 @@ import pytest
 from PIL import Image
 
 import img2img.data.check as check_package
-from img2img.data.check import KINDS, SEVERITIES, Kind, check, tree
+from img2img.data.check import KINDS, SEVERITIES, Kind, check, pairing, tree
 from img2img.data.check.alike import SAME, close, likeness, same
 from img2img.data.check.matching import exchanged, match
-from tests.broken_sets import BROKEN, GOOD, pairs, scene
+from tests.broken_sets import BROKEN, GOOD, scene
 from tests.conftest import ROOT, TINY_PIX2PIX, run_here
 
 
@@ -34,10 +35,9 @@ def good(tmp_path_factory):
 @pytest.fixture
 def broken(good, tmp_path, monkeypatch):
     """Make a broken set of a case; a locked folder is locked for the superuser, too."""
-    import shutil
 
     def locked(folder, scan=os.scandir):
-        if os.fspath(folder).endswith("locked"):
+        if os.fsdecode(folder).endswith("locked"):
             raise PermissionError(13, "Permission denied", os.fspath(folder))
         return scan(folder)
 
@@ -103,11 +103,8 @@ def test_domains_in_folders_of_their_own(good):
     assert "line -> colour" in dict(report.facts)["layout"]
 
 
-def test_numbered_sets_without_a_relation_are_taken_as_unpaired_where_that_is_said(good, tmp_path):
-    from tests.broken_sets import _shift
-
-    root = pairs(tmp_path / "data")
-    _shift(root)
+def test_numbered_sets_without_a_relation_are_taken_as_unpaired_where_that_is_said(broken):
+    root, _ = broken(next(case for case in BROKEN if case.kind is pairing.STRANGERS))
     assert "not pairs" in grave(check([root], to="colour"))
     assert "not pairs" not in grave(check([root], to="colour", paired=False))
 

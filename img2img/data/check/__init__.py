@@ -8,7 +8,7 @@ from pathlib import Path
 from img2img.data.check import advice, content, copies, counts, files, pairing, sizes, tree
 from img2img.data.check.finding import SEVERITIES, Finding, Kind, Report, Severity, kinds, sort
 from img2img.data.check.gallery import Gallery
-from img2img.data.folder import Layout, Source, find_layout
+from img2img.data.folder import LAYOUTS, Layout, Source, find_layout
 from img2img.errors import DataError
 
 __all__ = ["KINDS", "SEVERITIES", "Finding", "Kind", "Report", "Severity", "check", "check_layout"]
@@ -47,7 +47,8 @@ def check(
     try:
         layout = _layout(roots, domains, to)
     except (DataError, OSError) as error:
-        return Report((), (Finding(counts.LAYOUT, " ".join(str(error).split())),))
+        said = str(error).replace(LAYOUTS, "one of the layouts in datasets/README.md")
+        return Report((), (Finding(counts.LAYOUT, " ".join(said.split())),))
     given = [word for root in roots for word in ("--data", str(root))]
     given += ["--domains", *domains] if domains else []
     given += ["--to", to] if to else []

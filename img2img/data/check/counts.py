@@ -12,7 +12,7 @@ LAYOUT = Kind(
     "no such layout",
     "error",
     "the folder is missing, has no known layout, no two domains, or a domain with fewer than two images",
-    "see datasets/README.md for the layouts",
+    "mend the folder, or say what is in it (--domains, --to)",
 )
 FEW = Kind(
     "few images",
