@@ -160,3 +160,8 @@ def smoothed(points: Sequence[tuple[float, float]], keep: int = 200) -> list[tup
         return list(points)
     bounds = [round(i * len(points) / keep) for i in range(keep + 1)]
     return [(points[(a + b) // 2][0], sum(y for _, y in points[a:b]) / (b - a)) for a, b in pairwise(bounds) if b > a]
+
+
+def printable(text: str) -> str:
+    """Return text that every console and page can show: bytes of a name that are no UTF-8 as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -35,8 +35,8 @@ def say_start(console: Console, todo: Plan, direction: str, directions: list[str
 
 def say_plan(console: Console, todo: Plan, how: How) -> None:
     """Say what would be done with each input (``--dry-run``)."""
+    from img2img.report import printable
     from img2img.translate.folder import decide, journal_of
-    from img2img.translate.report import printable
 
     verdicts: list[Verdict] = decide(todo, journal_of(todo, how), how.existing)
     for verdict in verdicts:
@@ -105,7 +105,7 @@ def leave(console: Console, where: Path, report: FolderReport, received: list[in
 
 def say_failed(console: Console, failed: Mapping[str, str]) -> None:
     """Name every input that failed, with the reason."""
-    from img2img.translate.report import printable
+    from img2img.report import printable
 
     for name, reason in failed.items():
         said = printable(f"failed: {name}: {reason}")
@@ -113,7 +113,7 @@ def say_failed(console: Console, failed: Mapping[str, str]) -> None:
 
 
 def _say_end(console: Console, where: Path, report: FolderReport) -> None:
-    from img2img.translate.report import printable
+    from img2img.report import printable
 
     say_failed(console, report.failed)
     for kind, by_name in (("note", report.notes), ("skipped", report.skipped)):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from img2img.cli import data_tools
+from img2img.cli import data_check, data_tools
 
-app = typer.Typer(help="Make pairs, splits and contact sheets; fetch the classic sets.", no_args_is_help=True)
+app = typer.Typer(
+    help="Check folders of images; make pairs, splits and contact sheets; fetch the classic sets.", no_args_is_help=True
+)
 
-for _verb in (data_tools.pair, data_tools.split, data_tools.sheet, data_tools.download):
+for _verb in (data_check.check, data_tools.pair, data_tools.split, data_tools.sheet, data_tools.download):
     app.command(_verb.__name__)(_verb)

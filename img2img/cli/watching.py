@@ -71,7 +71,7 @@ def run(
 
 
 def _say(console: Console, entry: Entry) -> None:
-    from img2img.translate.report import printable
+    from img2img.report import printable
 
     if entry.status != "skipped":
         what = f": {entry.reason}" if entry.reason else f" -> {entry.output}"

@@ -284,25 +284,23 @@ def _pair(split: Split, names: tuple[str, str], *, allow_orphans: bool) -> Split
     for domain, sources in zip(names, (split.a, split.b), strict=True):
         stems: dict[str, Source] = {}
         for source in sources:
-            if source.stem in stems:
-                twin = stems[source.stem]
+            if (twin := stems.setdefault(source.stem, source)) is not source:
                 raise DataError(
                     f"domain {domain}: {twin.name} and {source.name} have the same stem; rename one of them"
                 )
-            stems[source.stem] = source
         by_stem.append(stems)
     a, b = by_stem
     orphans = sorted(a.keys() ^ b.keys())
     common = sorted(a.keys() & b.keys())
     if orphans and not allow_orphans:
-        listed = _names([(a.get(stem) or b[stem]) for stem in orphans], with_folder=True)
+        listed = _names([(a.get(name) or b[name]) for name in orphans], with_folder=True)
         raise DataError(
             f"{len(orphans)} images have no partner of the same stem in the other domain: {listed}; "
             "add the partners, or leave these out with --allow-orphans"
         )
     if not common:
         raise DataError(f"no image of domain {names[0]} has a partner of the same stem in domain {names[1]}")
-    return Split(tuple(a[stem] for stem in common), tuple(b[stem] for stem in common))
+    return Split(tuple(a[name] for name in common), tuple(b[name] for name in common))
 
 
 def _names(sources: Sequence[Source], *, with_folder: bool = False) -> str:

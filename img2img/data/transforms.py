@@ -60,7 +60,7 @@ def load_pixels(source: Source, channels: int) -> Pixels:
         DataError: naming the file, if it cannot be read whole or a side-by-side image has an odd width.
     """
     picture = read_picture(source.path, source.label)
-    pixels = with_channels(_on_white(picture), channels)
+    pixels = with_channels(on_white(picture), channels)
     if source.half == "whole":
         return pixels
     width = pixels.shape[1]
@@ -71,7 +71,8 @@ def load_pixels(source: Source, channels: int) -> Pixels:
     return pixels[:, : width // 2] if source.half == "left" else pixels[:, width // 2 :]
 
 
-def _on_white(picture: Picture) -> Pixels:
+def on_white(picture: Picture) -> Pixels:
+    """Composite an 8-bit picture on white, as training and this package's checks see it."""
     if picture.alpha is None:
         return picture.pixels
     alpha = picture.alpha[..., None].astype(np.float32) / 255

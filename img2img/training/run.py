@@ -29,6 +29,7 @@ from img2img.image import atomically
 from img2img.methods.base import TranslationModule
 from img2img.methods.export import check_domains, directions
 from img2img.schedule import Length
+from img2img.training.checked import say_findings
 from img2img.training.checkpoints import LAST, AtomicCheckpointIO, Checkpoints, newest_whole, sweep
 from img2img.training.config import Resolved, Training
 from img2img.training.faults import in_one_line
@@ -123,6 +124,8 @@ def train(
             highlight=False,
         )
         return Outcome(run, finished=True, stopped_by=None, images=done["images"], scores={})
+    if world.rank == 0 and checkpoint is None:
+        say_findings(console, data)
 
     return _fit(
         _Made(module, data, options, world, device, precision, switches, config, callbacks),

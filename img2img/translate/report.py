@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from img2img import report as html
 from img2img.image import atomically
+from img2img.report import printable
 
 Status = Literal["translated", "failed", "skipped", "not reached"]
 PICTURES_ON_PAGE = 120
@@ -131,8 +132,3 @@ def spread(count: int, most: int) -> set[int]:
     if count <= most:
         return set(range(count))
     return {round(i * (count - 1) / max(most - 1, 1)) for i in range(most)}
-
-
-def printable(text: str) -> str:
-    """Return text that every console and page can show: bytes of a name that are no UTF-8 as escapes."""
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -27,10 +27,11 @@ from img2img.image import (
     write_picture,
     write_pictures,
 )
+from img2img.report import printable
 from img2img.translate.files import Files
 from img2img.translate.folder import reason
 from img2img.translate.inputs import images, lies_within
-from img2img.translate.report import printable, spread
+from img2img.translate.report import spread
 from img2img.translate.translator import Translator
 
 Kept = TypeVar("Kept")
