@@ -18,9 +18,14 @@ from PIL import Image
 import img2img.data.check as check_package
 from img2img.data.check import KINDS, SEVERITIES, Kind, check, pairing, tree
 from img2img.data.check.alike import SAME, close, likeness, same
+from img2img.data.check.look import look
 from img2img.data.check.matching import exchanged, match
+from img2img.data.folder import Source
+from img2img.data.transforms import load_pixels
+from img2img.errors import DataError
 from tests.broken_sets import BROKEN, GOOD, scene
 from tests.conftest import ROOT, TINY_PIX2PIX, run_here
+from tests.test_odd_files import GROUPS
 
 
 def grave(report):
@@ -159,6 +164,22 @@ def test_domains_that_look_alike_are_never_called_exchanged():
     assert exchanged(first, apart) == []
     first[[4, 9]], apart[[4, 9]] = apart[[4, 9]].copy(), first[[4, 9]].copy()
     assert exchanged(first, apart) == [4, 9]
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.__name__)
+def test_it_reads_what_a_training_reads(group, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, content, _ in group():
+        path = tmp_path / name
+        path.write_bytes(content) if isinstance(content, bytes) else content(path)
+        source = Source(path, "whole", name)
+        refused = ""
+        try:
+            load_pixels(source, 3)
+        except DataError as error:
+            refused = str(error)
+        for draft in (False, True):
+            assert bool(look([source], decode=True, draft=draft)[source].error) == bool(refused), name
 
 
 def test_the_quick_half_looks_at_a_bounded_part(tmp_path):

@@ -21,7 +21,7 @@ _SAME_LEVELS = 5.0
 """Two images whose 16x16 grey thumbnails differ by less than this (root mean square, of 255) count as copies."""
 
 _MAX_SIZES_READ, _SHOWN_PAIRS = 2000, 3
-_ORIENTATION, _QUARTER_TURNS = 0x0112, {5, 6, 7, 8}
+_ORIENTATION, QUARTER_TURNS = 0x0112, frozenset({5, 6, 7, 8})
 
 SAME_ASPECT = 0.02
 """Shapes that differ by less, from rounding, count as one."""
@@ -155,9 +155,8 @@ def refuse_unequal_shapes(split: Split) -> None:
         size_a, size_b = upright_size(a), upright_size(b)
         if size_a is None or size_b is None:
             continue  # an unreadable file is named when the training meets it
-        (width_a, height_a), (width_b, height_b) = size_a, size_b
-        if abs(width_a * height_b / (height_a * width_b) - 1) > SAME_ASPECT:
-            unequal.append(f"{a.label} {width_a}x{height_a} and {b.label} {width_b}x{height_b}")
+        if not same_shape(size_a, size_b):
+            unequal.append(f"{a.label} {size_a[0]}x{size_a[1]} and {b.label} {size_b[0]}x{size_b[1]}")
     if unequal:
         raise DataError(
             f"{len(unequal)} pairs differ in shape, so their pixels cannot correspond: {'; '.join(unequal[:3])}"
@@ -165,11 +164,29 @@ def refuse_unequal_shapes(split: Split) -> None:
         )
 
 
+def same_shape(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    """Tell whether two sizes (width, height) have one aspect but for rounding, as the images of a pair must."""
+    return abs(a[0] * b[1] / (a[1] * b[0]) - 1) <= SAME_ASPECT
+
+
+def orientation(image: Image.Image) -> int:
+    """Return how EXIF says that an opened image lies: 1 upright, 2 to 8 turned or mirrored.
+
+    Of a PNG that is not loaded yet only what stands before the pixels is known: Pillow would decode it to find more.
+    """
+    if image.format == "PNG" and getattr(image, "tile", None) and "exif" not in image.info:
+        return 1
+    try:
+        found = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # noqa: BLE001 (Pillow's reader raises of every kind on damaged EXIF; the pixels are whole)
+        return 1
+    return found if isinstance(found, int) else 1
+
+
 def upright_size(source: Source) -> tuple[int, int] | None:
     """Return (width, height) of a file as it is shown, without decoding it; None if it cannot be read."""
     try:
         with opened(source.path, source.label) as image:
-            turned = image.getexif().get(_ORIENTATION, 1) in _QUARTER_TURNS
-            return image.size[::-1] if turned else image.size
+            return image.size[::-1] if orientation(image) in QUARTER_TURNS else image.size
     except DataError:
         return None

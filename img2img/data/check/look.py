@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from img2img.data.folder import Half, Source
+from img2img.data.split import QUARTER_TURNS, orientation
 from img2img.data.transforms import on_white
 from img2img.errors import DataError
 from img2img.image import Pixels, opened, picture_of, with_channels
@@ -19,7 +20,6 @@ THUMBNAIL_PX = 64
 _DRAFT_PX = 256
 """A JPEG of the quick half is decoded no larger than it takes to cover this."""
 
-_ORIENTATION, _QUARTER_TURNS = 0x0112, {5, 6, 7, 8}
 _MAX_COLOURS, _COLOUR_RADIUS, _REST = 32, 14, 0.01
 """A palette is the most frequent colours, each with what lies within this distance of it (of 255 a channel)."""
 
@@ -89,12 +89,12 @@ def look(sources: list[Source], *, decode: bool, draft: bool) -> dict[Source, Lo
     first = sources[0]
     try:
         with opened(first.path, first.label) as image:
-            shape = _shape(image)
-            pixels = None
+            shape, pixels = _shape(image), None
             if decode:
                 if draft:
                     image.draft(None, (_DRAFT_PX, _DRAFT_PX))
                 pixels = with_channels(on_white(picture_of(image, first.label).at_8_bits()), 3)
+            shape = _lying(shape, orientation(image))  # of a PNG it is known once it is loaded
     except DataError as error:
         return dict.fromkeys(sources, Look(error=str(error)))
     found = {}
@@ -114,23 +114,26 @@ def cost(shape: Shape) -> float:
 
 
 def _shape(image: Image.Image) -> Shape:
-    turn = image.getexif().get(_ORIENTATION, 1)
-    width, height = image.size[::-1] if turn in _QUARTER_TURNS else image.size
     return Shape(
-        (width, height),
+        image.size,
         image.mode,
         image.format or "",
-        turn in range(2, 9),
+        False,  # noqa: FBT003 (the fields in their order)
         is_deep(image),
         image.has_transparency_data,
         bool(getattr(image, "is_animated", False)),
     )
 
 
+def _lying(shape: Shape, orientation: int) -> Shape:
+    size = shape.size[::-1] if orientation in QUARTER_TURNS else shape.size
+    return replace(shape, size=(size[0], size[1]), turned=orientation in range(2, 9))
+
+
 def _halved(shape: Shape, half: Half) -> Shape:
     if half == "whole":
         return shape
-    return Shape((shape.size[0] // 2, shape.size[1]), *list(vars(shape).values())[1:])
+    return replace(shape, size=(shape.size[0] // 2, shape.size[1]))
 
 
 def _half(pixels: Pixels, half: Half) -> Pixels:

@@ -7,7 +7,7 @@ from statistics import median
 
 from img2img.data.check.finding import Finding, Kind
 from img2img.data.check.gallery import Gallery
-from img2img.data.split import SAME_ASPECT
+from img2img.data.split import same_shape
 
 SMALL = Kind(
     "smaller than the crop",
@@ -63,10 +63,8 @@ def _unequal(gallery: Gallery) -> Iterator[Finding]:
     found = []
     for split in gallery.splits:
         for a, b in gallery.pairs(split):
-            if a in sizes and b in sizes:
-                (width_a, height_a), (width_b, height_b) = sizes[a], sizes[b]
-                if abs(width_a * height_b / (height_a * width_b) - 1) > SAME_ASPECT:
-                    found.append((a, b))
+            if a in sizes and b in sizes and not same_shape(sizes[a], sizes[b]):
+                found.append((a, b))
     if found:
         told = tuple(f"{gallery.name(a)} {_size(sizes[a])} and {gallery.name(b)} {_size(sizes[b])}" for a, b in found)
         yield Finding(UNEQUAL_SHAPES, f"pairs that differ in shape: {len(found):,}", told, tuple(found[:_PICTURES]))
