@@ -11,7 +11,7 @@ from torch import Tensor
 
 from img2img.data.folder import Source
 from img2img.errors import DataError
-from img2img.image import Picture, Pixels, read_picture, resized, to_tensor, with_channels
+from img2img.image import Picture, Pixels, opened, picture_of, read_picture, resized, to_tensor, with_channels
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would ask a server for a newer version
 import albumentations as A
@@ -22,6 +22,7 @@ in the originals. ``none``: the file's own size."""
 
 CropName = Literal["random", "centre"]
 
+_JPEG_SUFFIXES = (".jpg", ".jpeg")
 _SAME_ASPECT = 0.02  # as where the sizes are looked at before training
 
 
@@ -53,14 +54,50 @@ class Preprocessing:
     crop: CropName = "random"
 
 
-def load_pixels(source: Source, channels: int) -> Pixels:
+def load_pixels(source: Source, channels: int, smallest: tuple[int, int] | None = None) -> Pixels:
     """Decode a sample: upright, alpha composited on white, the asked-for channels, one half if side by side.
+
+    Args:
+        source: which.
+        channels: 1 or 3.
+        smallest: (height, width) that it will be made smaller to, see :func:`decoded`.
 
     Raises:
         DataError: naming the file, if it cannot be read whole or a side-by-side image has an odd width.
     """
-    picture = read_picture(source.path, source.label)
-    pixels = with_channels(_on_white(picture), channels)
+    return half_of(source, with_channels(decoded(source, smallest), channels))
+
+
+def decoded(source: Source, smallest: tuple[int, int] | None = None) -> Pixels:
+    """Decode the whole file of a sample: upright, alpha composited on white.
+
+    A JPEG that will be made smaller anyway is decoded at a half, a quarter or an eighth, as long as both sides stay at
+    least twice as long as ``smallest`` and divide without rest (so that the aspect stays): its discrete cosines of low
+    frequency are all that the resizing would leave. That takes a fraction of the time of large photos.
+
+    Args:
+        source: which.
+        smallest: (height, width) that it will be made smaller to; None decodes every pixel.
+
+    Raises:
+        DataError: naming the file, if it cannot be read whole.
+    """
+    if smallest is None or source.half != "whole" or not source.name.lower().endswith(_JPEG_SUFFIXES):
+        return _on_white(read_picture(source.path, source.label))
+    with opened(source.path, source.label) as image:
+        needed = 2 * max(smallest)  # the file may lie on its side
+        fitting = (n for n in (8, 4, 2) if not any(side % n or side // n < needed for side in image.size))
+        if shrink := next(fitting, 0):
+            image.draft(None, (image.width // shrink, image.height // shrink))
+        return _on_white(picture_of(image, source.label))
+
+
+def half_of(source: Source, pixels: Pixels) -> Pixels:
+    """Cut the half of a side-by-side file out of its pixels.
+
+    Raises:
+        DataError: naming the file, if its width is odd.
+    """
     if source.half == "whole":
         return pixels
     width = pixels.shape[1]
@@ -127,7 +164,18 @@ class Transforms:
         Returns:
             Two samples [C, size] whose pixels correspond.
         """
-        height, width = self._load_shape(a.shape)
+        notes = self._notes(a, name) + self._notes(b, name)
+        a, b = self.matched(a, b, name)
+        self._geometry.set_random_seed(seed)
+        drawn = self._geometry(image=a, b=b)
+        return Sample(to_tensor(self._jitter(drawn["image"], seed)), notes), Sample(to_tensor(drawn["b"]), [])
+
+    def matched(self, a: Pixels, b: Pixels, name: str) -> tuple[Pixels, Pixels]:
+        """Resize both images of a pair to the load size of the source, see :meth:`sized`.
+
+        Raises:
+            DataError: with the name, if they differ in aspect and are not stretched.
+        """
         if self.preprocessing.resize != "stretch":
             ratio = (a.shape[0] * b.shape[1]) / (a.shape[1] * b.shape[0])
             if abs(ratio - 1) > _SAME_ASPECT:
@@ -135,16 +183,17 @@ class Transforms:
                     f"{name}: source is {a.shape[1]}x{a.shape[0]} and target {b.shape[1]}x{b.shape[0]} px; "
                     "expected one aspect (or --data.resize stretch)"
                 )
-        notes = self._notes(a, name) + self._notes(b, name)
-        a, b = resized(a, height, width), resized(b, height, width)
-        self._geometry.set_random_seed(seed)
-        drawn = self._geometry(image=a, b=b)
-        return Sample(to_tensor(self._jitter(drawn["image"], seed)), notes), Sample(to_tensor(drawn["b"]), [])
+        a = self.sized(a)
+        return a, resized(b, *a.shape[:2])
+
+    def sized(self, pixels: Pixels) -> Pixels:
+        """Resize to the load size; what has it already stays as it is."""
+        return resized(pixels, *self._load_shape(pixels.shape))
 
     def alone(self, pixels: Pixels, name: str, seed: int) -> Sample:
         """Draw geometry, light and colour of one image by itself."""
         notes = self._notes(pixels, name)
-        pixels = resized(pixels, *self._load_shape(pixels.shape))
+        pixels = self.sized(pixels)
         self._geometry.set_random_seed(seed)
         return Sample(to_tensor(self._jitter(self._geometry(image=pixels)["image"], seed)), notes)
 

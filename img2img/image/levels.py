@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any, overload
 
+import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import DTypeLike, NDArray
 from PIL import Image
 from torch import Tensor
@@ -23,10 +25,17 @@ Plane = NDArray[np.uint8 | np.uint16]
 """[H, W], such as alpha."""
 
 _LUMA = (0.299, 0.587, 0.114)
+_UNIT = torch.arange(256, dtype=torch.float32).div_(255 / 2).sub_(1).numpy()
+"""What each 8-bit level is in [-1, 1]."""
 
 
 def to_tensor(pixels: Pixels) -> Tensor:
     """Turn pixels [H, W, C] into float32 [C, H, W] in [-1, 1]: 0 becomes -1, 255 (or 65535) becomes 1."""
+    if pixels.dtype == np.uint8:  # one pass a plane: the loader spends what is left of its time here
+        image = np.empty((pixels.shape[2], *pixels.shape[:2]), np.float32)
+        for plane, out in zip(cv2.split(np.ascontiguousarray(pixels)), image, strict=True):
+            cv2.LUT(plane, _UNIT, out)
+        return torch.from_numpy(image)
     planes = torch.from_numpy(np.array(pixels.transpose(2, 0, 1), np.float32, order="C"))
     return planes if pixels.dtype == np.float32 else planes.div_(highest_level(pixels.dtype) / 2).sub_(1)
 
@@ -82,19 +91,22 @@ def with_channels(pixels: Pixels, channels: int) -> Pixels:
 
 
 def resized(pixels: Pixels, height: int, width: int) -> Pixels:
-    """Resize with Pillow's bicubic filter, which does not alias when it shrinks (OpenCV's does)."""
+    """Resize with a bicubic filter (a = -0.5) that widens as it shrinks, so that nothing aliases: Pillow's.
+
+    8 bits are resized by torch, which takes a quarter of Pillow's time and less where much shrinks; its weights have 16
+    bits where Pillow's have 32, so one value in 200 differs, by 1 level or seldom 2 of 255.
+    """
     if pixels.shape[:2] == (height, width):
         return pixels
     if pixels.dtype == np.uint8:
-        grey = pixels.shape[2] == 1
-        image = Image.fromarray(pixels[..., 0] if grey else pixels)
-        array = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0))
-        return array[..., None] if grey else array
-    planes = [
+        source = torch.from_numpy(np.array(pixels[None], order="C")).permute(0, 3, 1, 2)
+        planes = F.interpolate(source, (height, width), mode="bicubic", antialias=True)[0].numpy()
+        return planes.reshape(height, width, 1) if len(planes) == 1 else np.asarray(cv2.merge(list(planes)))
+    floats = [
         Image.fromarray(pixels[..., c].astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
         for c in range(pixels.shape[2])
     ]
-    values: NDArray[np.float32] = np.stack([np.asarray(plane) for plane in planes], axis=2)
+    values: NDArray[np.float32] = np.stack([np.asarray(plane) for plane in floats], axis=2)
     if pixels.dtype == np.float32:
         return np.clip(values, -1, 1)  # a cubic filter overshoots at edges
     return np.rint(values).clip(0, 65535).astype(np.uint16)
