@@ -51,8 +51,7 @@ class Source:
     @property
     def label(self) -> str:
         """Return what messages call it: the file with its folder."""
-        path = self.path
-        return f"{path.parent.name}/{path.name}"
+        return "/".join(f"{self.folder.name}/{self.name}".split("/")[-2:])
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -10,8 +11,19 @@ import numpy as np
 from torch import Tensor
 
 from img2img.data.folder import Source
+from img2img.data.sampler import mix
 from img2img.errors import DataError
-from img2img.image import Picture, Pixels, opened, picture_of, read_picture, resized, to_tensor, with_channels
+from img2img.image import (
+    Picture,
+    Pixels,
+    opened,
+    picture_of,
+    plain_jpeg,
+    read_picture,
+    resized,
+    to_tensor,
+    with_channels,
+)
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would ask a server for a newer version
 import albumentations as A
@@ -82,14 +94,21 @@ def decoded(source: Source, smallest: tuple[int, int] | None = None) -> Pixels:
     Raises:
         DataError: naming the file, if it cannot be read whole.
     """
-    if smallest is None or source.half != "whole" or not source.name.lower().endswith(_JPEG_SUFFIXES):
-        return _on_white(read_picture(source.path, source.label))
-    with opened(source.path, source.label) as image:
-        needed = 2 * max(smallest)  # the file may lie on its side
-        fitting = (n for n in (8, 4, 2) if not any(side % n or side // n < needed for side in image.size))
-        if shrink := next(fitting, 0):
+    label = source.label
+    if not source.name.lower().endswith(_JPEG_SUFFIXES):
+        return _on_white(read_picture(source.path, label))
+    path = source.path
+    with opened(path, label) as image:
+        shrink = 1
+        if smallest is not None and source.half == "whole":
+            needed = 2 * max(smallest)  # the file may lie on its side
+            fitting = (n for n in (8, 4, 2) if not any(side % n or side // n < needed for side in image.size))
+            shrink = next(fitting, 1)
+        if (pixels := plain_jpeg(image, path.read_bytes(), shrink)) is not None:
+            return pixels
+        if shrink > 1:
             image.draft(None, (image.width // shrink, image.height // shrink))
-        return _on_white(picture_of(image, source.label))
+        return _on_white(picture_of(image, label, described=False))
 
 
 def half_of(source: Source, pixels: Pixels) -> Pixels:
@@ -113,6 +132,14 @@ def _on_white(picture: Picture) -> Pixels:
         return picture.pixels
     alpha = picture.alpha[..., None].astype(np.float32) / 255
     return np.rint(picture.pixels * alpha + 255 * (1 - alpha)).astype(np.uint8)
+
+
+def _seed(pipeline: A.Compose, seed: int) -> None:
+    """Let all parts of a pipeline draw from one stream.
+
+    ``set_random_seed`` gives each a stream of its own with the same seed: then the height of the crop decides the flip.
+    """
+    pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))  # noqa: S311 (no secrets)
 
 
 class Transforms:
@@ -166,7 +193,7 @@ class Transforms:
         """
         notes = self._notes(a, name) + self._notes(b, name)
         a, b = self.matched(a, b, name)
-        self._geometry.set_random_seed(seed)
+        _seed(self._geometry, seed)
         drawn = self._geometry(image=a, b=b)
         return Sample(to_tensor(self._jitter(drawn["image"], seed)), notes), Sample(to_tensor(drawn["b"]), [])
 
@@ -194,7 +221,7 @@ class Transforms:
         """Draw geometry, light and colour of one image by itself."""
         notes = self._notes(pixels, name)
         pixels = self.sized(pixels)
-        self._geometry.set_random_seed(seed)
+        _seed(self._geometry, seed)
         return Sample(to_tensor(self._jitter(self._geometry(image=pixels)["image"], seed)), notes)
 
     def fixed(self, pixels: Pixels) -> Tensor:
@@ -218,7 +245,7 @@ class Transforms:
         if not self.preprocessing.photometric:
             return pixels
         pipeline = self._photometric[pixels.shape[2]]
-        pipeline.set_random_seed(seed)
+        _seed(pipeline, mix(seed, 0, 1))  # light must not follow from where the crop is
         jittered: Pixels = pipeline(image=pixels)["image"].reshape(pixels.shape)
         return jittered
 

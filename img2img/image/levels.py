@@ -1,6 +1,6 @@
 """THE range, and the only place where pixels and tensors meet.
 
-Inside the package an image is a float32 tensor [C, H, W] in [-1, 1]; outside it is 8 or 16-bit integers, or floats
+Inside the package an image is a float32 tensor [C, H, W] in [-1, 1]; outside it is 8 or 16-bit integers, or planes
 whose range somebody stated.
 """
 
@@ -11,7 +11,6 @@ from typing import Any, overload
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import DTypeLike, NDArray
 from PIL import Image
 from torch import Tensor
@@ -99,14 +98,18 @@ def resized(pixels: Pixels, height: int, width: int) -> Pixels:
     if pixels.shape[:2] == (height, width):
         return pixels
     if pixels.dtype == np.uint8:
-        source = torch.from_numpy(np.array(pixels[None], order="C")).permute(0, 3, 1, 2)
-        planes = F.interpolate(source, (height, width), mode="bicubic", antialias=True)[0].numpy()
-        return planes.reshape(height, width, 1) if len(planes) == 1 else np.asarray(cv2.merge(list(planes)))
-    floats = [
+        source = torch.from_numpy(np.array(pixels[None], order="C"))
+        made = torch.empty((1, height, width, pixels.shape[2]), dtype=torch.uint8)
+        # what F.interpolate(mode="bicubic", antialias=True) calls; given where to write, it keeps the order of pixels
+        torch.ops.aten._upsample_bicubic2d_aa.out(  # noqa: SLF001 (as above)
+            source.permute(0, 3, 1, 2), (height, width), align_corners=False, out=made.permute(0, 3, 1, 2)
+        )
+        return made[0].numpy()
+    planes = [
         Image.fromarray(pixels[..., c].astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
         for c in range(pixels.shape[2])
     ]
-    values: NDArray[np.float32] = np.stack([np.asarray(plane) for plane in floats], axis=2)
+    values: NDArray[np.float32] = np.stack([np.asarray(plane) for plane in planes], axis=2)
     if pixels.dtype == np.float32:
         return np.clip(values, -1, 1)  # a cubic filter overshoots at edges
     return np.rint(values).clip(0, 65535).astype(np.uint16)
