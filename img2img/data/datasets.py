@@ -36,12 +36,17 @@ class Item(NamedTuple):
 def collate(items: list[Item]) -> Batch:
     """Stack samples into a batch."""
     return Batch(
-        torch.stack([item.a for item in items]),
-        torch.stack([item.b for item in items]),
+        stacked([item.a for item in items]),
+        stacked([item.b for item in items]),
         [item.name_a for item in items],
         [item.name_b for item in items],
         [note for item in items for note in item.notes],
     )
+
+
+def stacked(images: list[Tensor]) -> Tensor:
+    """Stack images [C, H, W] into [B, C, H, W]; a single one is not copied."""
+    return torch.stack(images) if len(images) > 1 else images[0][None]
 
 
 class PairedDataset(Dataset[Item]):

@@ -53,7 +53,7 @@ class Loader:
             DataError: naming the file, if one cannot be read whole or they differ in aspect.
         """
         if self.store is None:
-            pixels_a, pixels_b = self._decoded(a, b)
+            pixels_a, pixels_b = self.transforms.matched(*self.decoded(a, b), a.label)
             return Loaded(pixels_a, []), Loaded(pixels_b, [])
         entry_a = self.store.entry(a, self.channels[0], self._rule)
         # the target's size follows from the source's: it is found by the name of both
@@ -61,15 +61,17 @@ class Loader:
         kept_a, kept_b = entry_a.read(), entry_b.read()
         if kept_a is not None and kept_b is not None and kept_a.shape[:2] == kept_b.shape[:2]:
             return Loaded(kept_a, []), Loaded(kept_b, [])
-        pixels_a, pixels_b = self._decoded(a, b)
+        pixels_a, pixels_b = self.transforms.matched(*self.decoded(a, b), a.label)
         return Loaded(pixels_a, entry_a.write(pixels_a)), Loaded(pixels_b, entry_b.write(pixels_b))
 
-    def _decoded(self, a: Source, b: Source) -> tuple[Pixels, Pixels]:
+    def decoded(self, a: Source, b: Source) -> tuple[Pixels, Pixels]:
+        """Decode both images of a pair, a file that holds both once."""
         if a.path == b.path:
             whole = decoded(a)
             pixels_a, pixels_b = (
-                half_of(s, with_channels(whole, c)) for s, c in zip((a, b), self.channels, strict=True)
+                half_of(source, with_channels(whole, channels))
+                for source, channels in zip((a, b), self.channels, strict=True)
             )
-        else:
-            pixels_a, pixels_b = (load_pixels(s, c, self._smallest) for s, c in zip((a, b), self.channels, strict=True))
-        return self.transforms.matched(pixels_a, pixels_b, a.label)
+            return pixels_a, pixels_b
+        channels_a, channels_b = self.channels
+        return load_pixels(a, channels_a, self._smallest), load_pixels(b, channels_b, self._smallest)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import random
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from img2img.data.folder import Source
@@ -134,19 +134,15 @@ def _on_white(picture: Picture) -> Pixels:
     return np.rint(picture.pixels * alpha + 255 * (1 - alpha)).astype(np.uint8)
 
 
-def _seed(pipeline: A.Compose, seed: int) -> None:
-    """Let all parts of a pipeline draw from one stream.
-
-    ``set_random_seed`` gives each a stream of its own with the same seed: then the height of the crop decides the flip.
-    """
-    pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))  # noqa: S311 (no secrets)
+def _middle(spare: tuple[int, int]) -> tuple[int, int]:
+    return spare[0] // 2, spare[1] // 2
 
 
 class Transforms:
     """Turns decoded pixels into samples; a function of the seed it is given and nothing else.
 
-    albumentations repeats one stream in every worker and every epoch, so each call seeds it anew: results do not
-    depend on workers, order or resume.
+    Each call makes or seeds its own streams: results do not depend on workers, order or resume. Crop and flip are not
+    albumentations', which gives the crop's height and the flip the same number where it is seeded.
 
     Args:
         preprocessing: sizes and strengths.
@@ -154,15 +150,8 @@ class Transforms:
 
     def __init__(self, preprocessing: Preprocessing) -> None:
         self.preprocessing = p = preprocessing
-        height, width = p.size
-        geometry = [
-            A.PadIfNeeded(
-                height, width, border_mode=4
-            ),  # 4: cv2.BORDER_REFLECT_101, a mirror that leaves the edge single
-            A.RandomCrop(height, width) if p.crop == "random" else A.CenterCrop(height, width),
-            *([A.HorizontalFlip(p=0.5)] if p.flip else []),
-        ]
-        self._geometry = A.Compose(geometry, additional_targets={"b": "image"})
+        # 4: cv2.BORDER_REFLECT_101, a mirror that leaves the edge single
+        self._pad = A.PadIfNeeded(*p.size, border_mode=4)
         s = p.photometric
         self._photometric = {
             1: A.Compose([A.RandomBrightnessContrast(0.4 * s, 0.4 * s, p=1)]),
@@ -193,9 +182,19 @@ class Transforms:
         """
         notes = self._notes(a, name) + self._notes(b, name)
         a, b = self.matched(a, b, name)
-        _seed(self._geometry, seed)
-        drawn = self._geometry(image=a, b=b)
-        return Sample(to_tensor(self._jitter(drawn["image"], seed)), notes), Sample(to_tensor(drawn["b"]), [])
+        cut_a, cut_b = self.cut(seed, a, b)
+        return Sample(to_tensor(self._jitter(cut_a, seed)), notes), Sample(to_tensor(cut_b), [])
+
+    def cut(self, seed: int, *images: Pixels) -> list[Pixels]:
+        """Crop and mirror one image, or several of one size alike."""
+        p = self.preprocessing
+        height, width = p.size
+        images = tuple(self._padded(image) for image in images)
+        down, right, mirror = torch.rand(3, generator=torch.Generator().manual_seed(seed)).tolist()
+        spare = images[0].shape[0] - height, images[0].shape[1] - width
+        top, left = (int(down * (spare[0] + 1)), int(right * (spare[1] + 1))) if p.crop == "random" else _middle(spare)
+        cuts = [image[top : top + height, left : left + width] for image in images]
+        return [image[:, ::-1] for image in cuts] if p.flip and mirror < 0.5 else cuts  # noqa: PLR2004 (a coin)
 
     def matched(self, a: Pixels, b: Pixels, name: str) -> tuple[Pixels, Pixels]:
         """Resize both images of a pair to the load size of the source, see :meth:`sized`.
@@ -221,8 +220,8 @@ class Transforms:
         """Draw geometry, light and colour of one image by itself."""
         notes = self._notes(pixels, name)
         pixels = self.sized(pixels)
-        _seed(self._geometry, seed)
-        return Sample(to_tensor(self._jitter(self._geometry(image=pixels)["image"], seed)), notes)
+        (cut,) = self.cut(seed, pixels)
+        return Sample(to_tensor(self._jitter(cut, seed)), notes)
 
     def fixed(self, pixels: Pixels) -> Tensor:
         """Prepare an image for evaluation, without any draw: to the training size, the middle of it.
@@ -238,15 +237,23 @@ class Transforms:
         if p.resize == "short-side":
             scale = max(height / shape[0], width / shape[1])
             pixels = resized(pixels, max(round(shape[0] * scale), height), max(round(shape[1] * scale), width))
-        padded = A.PadIfNeeded(height, width, border_mode=4)(image=pixels)["image"]
-        return to_tensor(A.CenterCrop(height, width)(image=padded)["image"])
+        pixels = self._padded(pixels)
+        top, left = _middle((pixels.shape[0] - height, pixels.shape[1] - width))
+        return to_tensor(pixels[top : top + height, left : left + width])
+
+    def _padded(self, pixels: Pixels) -> Pixels:
+        height, width = self.preprocessing.size
+        if pixels.shape[0] >= height and pixels.shape[1] >= width:
+            return pixels
+        padded: Pixels = self._pad(image=pixels)["image"]
+        return padded.reshape(*padded.shape[:2], -1)
 
     def _jitter(self, pixels: Pixels, seed: int) -> Pixels:
         if not self.preprocessing.photometric:
             return pixels
         pipeline = self._photometric[pixels.shape[2]]
-        _seed(pipeline, mix(seed, 0, 1))  # light must not follow from where the crop is
-        jittered: Pixels = pipeline(image=pixels)["image"].reshape(pixels.shape)
+        pipeline.set_random_seed(mix(seed, 0, 1))  # light must not follow from where the crop is
+        jittered: Pixels = pipeline(image=np.ascontiguousarray(pixels))["image"].reshape(pixels.shape)
         return jittered
 
     def _load_shape(self, shape: tuple[int, ...]) -> tuple[int, int]:
@@ -260,7 +267,8 @@ class Transforms:
 
     def _notes(self, pixels: Pixels, name: str) -> list[str]:
         notes = []
-        if pixels.min() == pixels.max():
+        few = pixels[::16, ::16]
+        if few.min() == few.max() and pixels.min() == pixels.max():
             notes.append(f"constant: {name}: every pixel is the same")
         height, width = self.preprocessing.size
         if self.preprocessing.resize == "none" and (pixels.shape[0] < height or pixels.shape[1] < width):
