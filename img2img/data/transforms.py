@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -194,7 +195,9 @@ class Transforms:
         spare = images[0].shape[0] - height, images[0].shape[1] - width
         top, left = (int(down * (spare[0] + 1)), int(right * (spare[1] + 1))) if p.crop == "random" else _middle(spare)
         cuts = [image[top : top + height, left : left + width] for image in images]
-        return [image[:, ::-1] for image in cuts] if p.flip and mirror < 0.5 else cuts  # noqa: PLR2004 (a coin)
+        if not p.flip or mirror < 0.5:  # noqa: PLR2004 (a coin)
+            return cuts
+        return [np.asarray(cv2.flip(image, 1)).reshape(image.shape) for image in cuts]
 
     def matched(self, a: Pixels, b: Pixels, name: str) -> tuple[Pixels, Pixels]:
         """Resize both images of a pair to the load size of the source, see :meth:`sized`.
