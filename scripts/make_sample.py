@@ -40,7 +40,7 @@ def main(source: Path, out: Path) -> None:
     """Write the sample and print what went into it."""
     train, val = ([n for n in (source / f"{s}.txt").read_text().split("\n") if n] for s in ("train", "val"))
     names = train + val
-    groups = copies(tuple(Source(source / "line" / name, "whole", name) for name in names))
+    groups = copies(tuple(Source(source / "line", "whole", name) for name in names))
     of_train = set(groups[: len(train)])
     val = [name for name, group in zip(val, groups[len(train) :], strict=True) if group not in of_train]
     first = {group: name for name, group in reversed(list(zip(train, groups[: len(train)], strict=True)))}

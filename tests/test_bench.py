@@ -14,7 +14,7 @@ from img2img.errors import ConfigError
 from img2img.shipped import shipped
 from img2img.training import bench
 from img2img.training.config import resolve
-from tests.conftest import ROOT, TINY_CYCLEGAN, TINY_PIX2PIX, run_command
+from tests.conftest import ROOT, TINY_CYCLEGAN, TINY_PIX2PIX, run_command, run_here
 
 
 def tiny(words):
@@ -142,3 +142,19 @@ def test_bench_train_without_data_says_what_to_give():
     done = run_command("bench", "train", code=1)
     assert "--data is missing" in done.stderr
     assert "line2flat" in done.stderr
+
+
+def test_bench_data_times_every_loader_and_names_the_bound(pairs, tmp_path, monkeypatch):
+    monkeypatch.setenv("IMG2IMG_CACHE", str(tmp_path / "cache"))
+    said = run_here("bench", "data", pairs, "--size", 32, "--count", 4, "--rounds", 1).stdout
+    for kind in ("paired", "unpaired"):
+        table = said[said.index(f"\n{kind} ") :].splitlines()
+        assert [line[:15].strip() for line in table[2:7]] == [
+            "published",
+            "ours",
+            "cache ram",
+            "cache disk",
+            "ours, 1 worker",
+        ]
+        assert all(float(line[15:].split()[0]) > 0 for line in table[2:7])
+        assert table[8].split()[1] in {"decode", "resize", "crop", "to", "collate"}

@@ -172,7 +172,7 @@ def test_it_reads_what_a_training_reads(group, tmp_path, monkeypatch):
     for name, content, _ in group():
         path = tmp_path / name
         path.write_bytes(content) if isinstance(content, bytes) else content(path)
-        source = Source(path, "whole", name)
+        source = Source(tmp_path, "whole", name)
         refused = ""
         try:
             load_pixels(source, 3)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -12,11 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import img2img
-from img2img.data.folder import find_layout
+from img2img.data.folder import Source, find_layout, list_images
 from img2img.data.sampler import EpochSampler, Position, SeekableLoader, mix
 from img2img.data.split import copies, hold_out
 from img2img.data.transforms import Preprocessing, Transforms, load_pixels
 from img2img.errors import DataError
+from img2img.image import read_picture, with_channels
 from tests.conftest import drawing
 
 
@@ -401,3 +404,88 @@ def test_no_flip_means_no_flip():
     assert all(torch.equal(transforms.alone(picture, "x", seed).image, plain) for seed in range(8))
     found = [torch.equal(flipping.alone(picture, "x", seed).image, plain) for seed in range(20)]
     assert 3 < sum(found) < 17
+
+
+def test_crop_and_flip_are_drawn_apart():
+    """albumentations gives the height of the crop and the flip the same number; ours must not."""
+    picture = coordinates(64, 64)
+    transforms = Transforms(Preprocessing((16, 16), (64, 64), "none", flip=True, photometric=0))
+    found = []
+    for seed in range(300):
+        image = transforms.alone(picture, "x", seed).image
+        found.append([float(image[0, 0, 0]), float(image[1].min()), float(image[1, 0, 0] > image[1, 0, -1])])
+    together = np.corrcoef(np.array(found).T)
+    assert np.abs(together - np.eye(3)).max() < 0.2
+
+
+# Pixels
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("shape", [(286, 286), (60, 90), (300, 500), (7, 5)])
+def test_resizing_is_pillows_but_for_rounding(channels, shape):
+    rng = np.random.default_rng(0)
+    pixels = np.asarray(drawing(3, (240, 200))[1]).copy()[..., :channels]
+    pixels = (pixels * 0.8 + rng.integers(0, 50, pixels.shape)).astype(np.uint8)
+    found = img2img.image.resized(pixels, *shape).astype(int)
+    image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+    wanted = np.asarray(image.resize(shape[::-1], Image.Resampling.BICUBIC)).reshape(found.shape)
+    assert np.abs(found - wanted).max() <= 2
+    assert (found != wanted).mean() < 0.02
+
+
+def photo(path, size=(160, 120), **options):
+    rng = np.random.default_rng(1)
+    coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8))
+    coarse.resize(size, Image.Resampling.BICUBIC).convert(options.pop("mode", "RGB")).save(path, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"mode": "L"}, {"progressive": True}, {"subsampling": 0}])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_jpegs_are_read_as_pillow_reads_them(tmp_path, options, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    photo(tmp_path / "x.jpg", exif=exif, quality=90, **options)
+    source = Source(tmp_path, "whole", "x.jpg")
+    assert np.array_equal(load_pixels(source, 3), with_channels(read_picture(source.path).pixels, 3))
+
+
+def test_a_truncated_jpeg_is_refused(tmp_path):
+    photo(tmp_path / "x.jpg")
+    data = (tmp_path / "x.jpg").read_bytes()
+    (tmp_path / "x.jpg").write_bytes(data[: len(data) // 2])
+    with pytest.raises(DataError, match="truncated"):
+        load_pixels(Source(tmp_path, "whole", "x.jpg"), 3)
+
+
+@pytest.mark.parametrize(("smallest", "shape"), [(60, (120, 160)), (30, (60, 80)), (15, (30, 40)), (7, (15, 20))])
+def test_large_jpegs_are_decoded_small_and_look_the_same(tmp_path, smallest, shape):
+    photo(tmp_path / "x.jpg")
+    source = Source(tmp_path, "whole", "x.jpg")
+    small = load_pixels(source, 3, (smallest, smallest))
+    assert small.shape == (*shape, 3)
+    half = (smallest, smallest * 4 // 3)
+    near = img2img.image.resized(small, *half).astype(int)
+    assert np.abs(near - img2img.image.resized(load_pixels(source, 3), *half)).mean() < 2
+
+
+def test_a_hundred_thousand_files_are_listed_in_seconds_and_take_little_memory(tmp_path):
+    count = 50_000
+    for domain in "ab":
+        (tmp_path / domain).mkdir()
+        for i in range(count):
+            os.close(os.open(tmp_path / domain / f"{i:06d}.jpg", os.O_CREAT))
+    tracemalloc.start()
+    layout = find_layout([tmp_path], paired=False)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (len(layout.train.a), len(layout.train.b)) == (count, count)
+    assert kept / (2 * count) < 250  # bytes a file
+
+
+def test_subfolders_stand_where_their_names_do(tmp_path):
+    for name in ("b/x.png", "a-c.png", "a/z.JPG", "a/.hidden.png", ".hidden/y.png", "a/b/q.webp", "notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "folder.png").mkdir()
+    assert list_images(tmp_path) == [tmp_path / name for name in ("a/b/q.webp", "a/z.JPG", "a-c.png", "b/x.png")]

@@ -93,6 +93,48 @@ def train(
     typer.echo(as_table(rows))
 
 
+@app.command("data")
+def data(
+    roots: Annotated[list[Path], typer.Argument(help="Data folder; or two, one per domain.", metavar="DATA")],
+    paired: Annotated[
+        bool | None, typer.Option("--paired/--unpaired", help="Whether images belong together; both by default.")
+    ] = None,
+    domains: Annotated[tuple[str, str] | None, typer.Option(help="Names of the two domains.")] = None,
+    size: Annotated[int, typer.Option(min=1, help="Side of training crops in pixels.")] = 256,
+    count: Annotated[int, typer.Option(min=1, help="Samples of a round.")] = 200,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of each loader, by turns.")] = 5,
+) -> None:
+    """Time the loading of training samples against the plain published loader (scripts/baseline.py), on one core.
+
+    A sample is one image of each domain. Everything runs in one process with one thread, but for the loader with one
+    worker, which adds what it takes to hand a sample over.
+
+    [bold]Example[/bold]
+
+    img2img bench data facades/ --domains photo label
+    """
+    import torch
+
+    from img2img.data.bench import PUBLISHED, WORKER, measure
+    from img2img.data.folder import find_layout
+    from img2img.training.bench import machine
+
+    typer.echo(machine(torch.device("cpu")))
+    typer.echo(f"{count} samples at {size} px, batch 1, median of {rounds} rounds by turns, files in the page cache")
+    for together in [paired] if paired is not None else [True, False]:
+        layout = find_layout(roots, paired=together, domains=domains)
+        found = measure(layout, roots, paired=together, size=size, count=count, rounds=rounds)
+        typer.echo(f"\n{'paired' if together else 'unpaired':15} samples/s  lowest  highest  ratio  processes")
+        plain = statistics.median(found.speeds[PUBLISHED])
+        for name, speeds in found.speeds.items():
+            median = statistics.median(speeds)
+            line = f"{median:9.1f}  {min(speeds):6.1f}  {max(speeds):7.1f}  {median / plain:5.2f}"
+            typer.echo(f"{name:15} {line}  {2 if name == WORKER else 1:9d}")
+        stages = {name: statistics.median(values) for name, values in found.stages.items()}
+        typer.echo("ms per sample:  " + ", ".join(f"{name} {value:.3f}" for name, value in stages.items()))
+        typer.echo(f"bound:          {found.bound} ({stages[found.bound] / sum(stages.values()):.0%} of the stages)")
+
+
 @app.command("memory", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def memory(
     ctx: typer.Context,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -10,7 +10,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from img2img.batch import Batch
-from img2img.data.folder import Split
+from img2img.data.cache import Store
+from img2img.data.folder import Source, Split
+from img2img.data.loading import Loader
 from img2img.data.sampler import Position, mix
 from img2img.data.transforms import Transforms, load_pixels
 from img2img.errors import DataError
@@ -34,12 +36,17 @@ class Item(NamedTuple):
 def collate(items: list[Item]) -> Batch:
     """Stack samples into a batch."""
     return Batch(
-        torch.stack([item.a for item in items]),
-        torch.stack([item.b for item in items]),
+        stacked([item.a for item in items]),
+        stacked([item.b for item in items]),
         [item.name_a for item in items],
         [item.name_b for item in items],
         [note for item in items for note in item.notes],
     )
+
+
+def stacked(images: list[Tensor]) -> Tensor:
+    """Stack images [C, H, W] into [B, C, H, W]; a single one is not copied."""
+    return torch.stack(images) if len(images) > 1 else images[0][None]
 
 
 class PairedDataset(Dataset[Item]):
@@ -53,12 +60,21 @@ class PairedDataset(Dataset[Item]):
         transforms: draws.
         seed: decides every draw, with epoch and index.
         strict: raise instead of passing over.
+        store: keeps decoded images; None decodes anew.
     """
 
     def __init__(
-        self, split: Split, channels: tuple[int, int], transforms: Transforms, seed: int, *, strict: bool
+        self,
+        split: Split,
+        channels: tuple[int, int],
+        transforms: Transforms,
+        seed: int,
+        *,
+        strict: bool,
+        store: Store | None = None,
     ) -> None:
-        self.split, self.channels, self.transforms, self.seed, self.strict = split, channels, transforms, seed, strict
+        self.split, self.transforms, self.seed, self.strict = split, transforms, seed, strict
+        self.loader = Loader(channels, transforms, store)
 
     def __len__(self) -> int:
         return len(self.split.a)
@@ -69,9 +85,10 @@ class PairedDataset(Dataset[Item]):
 
         def read(index: int) -> Item:
             a, b = self.split.a[index], self.split.b[index]
-            pixels_a, pixels_b = load_pixels(a, self.channels[0]), load_pixels(b, self.channels[1])
-            sample_a, sample_b = self.transforms.paired(pixels_a, pixels_b, a.label, draw)
-            return Item(sample_a.image, sample_b.image, a.name, b.name, sample_a.notes + sample_b.notes)
+            loaded_a, loaded_b = self.loader.pair(a, b)
+            sample_a, sample_b = self.transforms.paired(loaded_a.pixels, loaded_b.pixels, a.label, draw)
+            notes = [*loaded_a.notes, *loaded_b.notes, *sample_a.notes, *sample_b.notes]
+            return Item(sample_a.image, sample_b.image, a.name, b.name, notes)
 
         return _first_readable(read, position.sample, len(self), strict=self.strict)
 
@@ -88,12 +105,21 @@ class UnpairedDataset(Dataset[Item]):
         transforms: draws.
         seed: decides every draw, with epoch and index.
         strict: raise instead of passing over an unreadable image.
+        store: keeps decoded images; None decodes anew.
     """
 
     def __init__(
-        self, split: Split, channels: tuple[int, int], transforms: Transforms, seed: int, *, strict: bool
+        self,
+        split: Split,
+        channels: tuple[int, int],
+        transforms: Transforms,
+        seed: int,
+        *,
+        strict: bool,
+        store: Store | None = None,
     ) -> None:
-        self.split, self.channels, self.transforms, self.seed, self.strict = split, channels, transforms, seed, strict
+        self.split, self.transforms, self.seed, self.strict = split, transforms, seed, strict
+        self.loader = Loader(channels, transforms, store)
 
     def __len__(self) -> int:
         return max(len(self.split.a), len(self.split.b))
@@ -103,16 +129,18 @@ class UnpairedDataset(Dataset[Item]):
         draw_a = mix(self.seed, position.epoch, 2 * position.sample)
         draw_b = mix(self.seed, position.epoch, 2 * position.sample + 1)
 
-        def read_a(index: int) -> tuple[Tensor, str, list[str]]:
-            source = self.split.a[index]
-            image, notes = self.transforms.alone(load_pixels(source, self.channels[0]), source.label, draw_a)
-            return image, source.name, notes
+        def read(sources: Sequence[Source], channels: int, draw: int) -> Callable[[int], tuple[Tensor, str, list[str]]]:
+            def one(index: int) -> tuple[Tensor, str, list[str]]:
+                source = sources[index]
+                loaded = self.loader.alone(source, channels)
+                image, notes = self.transforms.alone(loaded.pixels, source.label, draw)
+                return image, source.name, [*loaded.notes, *notes]
 
-        def read_b(index: int) -> tuple[Tensor, str, list[str]]:
-            source = self.split.b[index]
-            image, notes = self.transforms.alone(load_pixels(source, self.channels[1]), source.label, mix(draw_b, 1, 0))
-            return image, source.name, notes
+            return one
 
+        channels_a, channels_b = self.loader.channels
+        read_a = read(self.split.a, channels_a, draw_a)
+        read_b = read(self.split.b, channels_b, mix(draw_b, 1, 0))
         num_a, num_b = len(self.split.a), len(self.split.b)
         a, name_a, notes_a = _first_readable(read_a, position.sample % num_a, num_a, strict=self.strict)
         b, name_b, notes_b = _first_readable(read_b, draw_b % num_b, num_b, strict=self.strict)

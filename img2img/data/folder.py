@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -28,18 +29,29 @@ _PAIR_ASPECT = 1.6
 Half = Literal["whole", "left", "right"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Source:
-    """Where one image is: a file, or one half of a side-by-side file."""
+    """Where one image is: a file, or one half of a side-by-side file. A million of them take little memory.
 
-    path: Path
+    Attributes:
+        folder: one object for all images below it.
+        half: which part of the file.
+        name: of the file, below the folder.
+    """
+
+    folder: Path
     half: Half
     name: str
 
     @property
+    def path(self) -> Path:
+        """Return the file."""
+        return self.folder / self.name
+
+    @property
     def label(self) -> str:
         """Return what messages call it: the file with its folder."""
-        return f"{self.path.parent.name}/{self.path.name}"
+        return "/".join(f"{self.folder.name}/{self.name}".split("/")[-2:])
 
     @property
     def stem(self) -> str:
@@ -83,12 +95,30 @@ def list_images(folder: Path) -> list[Path]:
 
     Whatever else bears such a name (a pipe, a link to nothing) is listed too, so that reading it can say so.
     """
-    found = [
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
-    return sorted(path for path in found if not path.is_dir())
+    return [folder / name for name in list_names(folder)]
+
+
+def list_names(folder: Path) -> list[str]:
+    """List the images below a folder as :func:`list_images` does, by their names below it, parted by ``/``."""
+    names = list(_walk(folder, ""))
+    # a folder's files stand where its name does: "a/x" before "a-b"
+    return sorted(names, key=None if not any("/" in name for name in names) else lambda name: name.split("/"))
+
+
+def _walk(folder: str | Path, prefix: str) -> Iterator[str]:
+    try:
+        listing = os.scandir(folder)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be listed ({error.strerror})") from error
+    endings = tuple(SUFFIXES)
+    with listing as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(entry.path, f"{prefix}{entry.name}/")
+            elif entry.name.lower().endswith(endings) and not (entry.is_symlink() and entry.is_dir()):
+                yield prefix + entry.name
 
 
 def find_layout(
@@ -185,7 +215,7 @@ def recognise(roots: list[Path], domains: Sequence[str] | None) -> tuple[str, tu
         return (
             "side by side",
             ("A", "B"),
-            {split: _halves(folder) for split, folder in by_split.items() if list_images(folder)},
+            {split: _halves(folder) for split, folder in by_split.items() if _has_images(folder)},
         )
     if (found := _domain_folders(root, domains)) is not None:
         names = found
@@ -200,7 +230,7 @@ def _domain_folders(root: Path, domains: Sequence[str] | None) -> tuple[str, str
     """Return the names of the two folders of images below root, if there are two (or the two asked for)."""
     if domains is not None and all((root / name).is_dir() for name in domains):
         return domains[0], domains[1]
-    names = [p.name for p in sorted(root.iterdir()) if p.is_dir() and not p.name.startswith(".") and list_images(p)]
+    names = [p.name for p in sorted(root.iterdir()) if p.is_dir() and not p.name.startswith(".") and _has_images(p)]
     if not names:
         return None
     if len(names) != 2:  # noqa: PLR2004 (a pair of domains)
@@ -240,19 +270,22 @@ def _domains(a: Path, b: Path) -> dict[str, Split]:
     return splits if "train" in splits else {"train": Split(_whole(a), _whole(b))}
 
 
+def _has_images(folder: Path) -> bool:
+    return next(_walk(folder, ""), None) is not None
+
+
 def _whole(folder: Path) -> tuple[Source, ...]:
-    sources = tuple(Source(path, "whole", path.relative_to(folder).as_posix()) for path in list_images(folder))
+    sources = tuple(Source(folder, "whole", name) for name in list_names(folder))
     if not sources:
         raise DataError(f"{folder}: no images found; expected files that end in {', '.join(sorted(SUFFIXES))}")
     return sources
 
 
 def _halves(folder: Path) -> Split:
-    paths = list_images(folder)
-    names = [path.relative_to(folder).as_posix() for path in paths]
-    left = tuple(Source(path, "left", name) for path, name in zip(paths, names, strict=True))
-    right = tuple(Source(path, "right", name) for path, name in zip(paths, names, strict=True))
-    return Split(left, right)
+    names = list_names(folder)
+    return Split(
+        tuple(Source(folder, "left", name) for name in names), tuple(Source(folder, "right", name) for name in names)
+    )
 
 
 def pair_folders(a: Path, b: Path, *, allow_orphans: bool) -> tuple[Split, tuple[Source, ...]]:

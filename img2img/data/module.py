@@ -13,6 +13,7 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from img2img.configured import Configured
+from img2img.data.cache import CacheName, Store
 from img2img.data.datasets import FixedDataset, PairedDataset, UnpairedDataset, collate
 from img2img.data.folder import Layout, Split, find_layout
 from img2img.data.sampler import EpochSampler, SeekableLoader
@@ -45,6 +46,7 @@ class ImageData(Configured, LightningDataModule):
         channels_b: channels of the target, 1 or 3.
         batch_size: samples per batch and process.
         workers: loader processes; by default what suits the machine.
+        cache: where decoded training images are kept for the next epochs: off, ram, or disk for later runs too.
         hold_out: share of the training images to validate on where there is no validation folder.
         allow_orphans: leave out images without a partner instead of refusing.
         strict: refuse what is otherwise warned about: unreadable and constant images, images below the crop.
@@ -70,6 +72,7 @@ class ImageData(Configured, LightningDataModule):
         channels_b: int = 3,
         batch_size: int = 1,
         workers: int | None = None,
+        cache: CacheName = "off",
         hold_out: float = 0.05,
         allow_orphans: bool = False,
         strict: bool = False,
@@ -100,6 +103,7 @@ class ImageData(Configured, LightningDataModule):
         self.channels_a, self.channels_b = channels_a, channels_b
         self.batch_size, self.seed, self.strict = batch_size, seed, strict
         self.workers = _suitable_workers() if workers is None else workers
+        self.cache: CacheName = cache
         self.share, self.allow_orphans = hold_out, allow_orphans
         self.layout: Layout | None = None
         self.held_out = 0
@@ -150,7 +154,14 @@ class ImageData(Configured, LightningDataModule):
         """Return the loader of this rank's share of each epoch."""
         assert self.layout is not None
         kind = PairedDataset if self.paired else UnpairedDataset
-        dataset = kind(self.layout.train, self._channels, Transforms(self.preprocessing), self.seed, strict=self.strict)
+        dataset = kind(
+            self.layout.train,
+            self._channels,
+            Transforms(self.preprocessing),
+            self.seed,
+            strict=self.strict,
+            store=None if self.cache == "off" else Store(self.cache, self.roots),
+        )
         ranks, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         sampler = EpochSampler(len(dataset), self.seed, rank, ranks)
         return SeekableLoader(

@@ -47,7 +47,8 @@ class EpochSampler(DistributedSampler[Position]):
         order = torch.randperm(self.length, generator=generator).tolist()
         order *= -(-self.num_replicas // self.length)  # fewer samples than ranks: deal some twice
         mine = order[self.rank : len(self) * self.num_replicas : self.num_replicas]
-        return iter([Position(self.epoch, sample) for sample in mine[self.skip :]])
+        epoch = self.epoch
+        return (Position(epoch, sample) for sample in mine[self.skip :])
 
 
 class SeekableLoader(DataLoader[Any]):

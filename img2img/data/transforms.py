@@ -6,12 +6,25 @@ import os
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import cv2
 import numpy as np
+import torch
 from torch import Tensor
 
 from img2img.data.folder import Source
+from img2img.data.sampler import mix
 from img2img.errors import DataError
-from img2img.image import Picture, Pixels, read_picture, resized, to_tensor, with_channels
+from img2img.image import (
+    Picture,
+    Pixels,
+    opened,
+    picture_of,
+    plain_jpeg,
+    read_picture,
+    resized,
+    to_tensor,
+    with_channels,
+)
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would ask a server for a newer version
 import albumentations as A
@@ -22,6 +35,7 @@ in the originals. ``none``: the file's own size."""
 
 CropName = Literal["random", "centre"]
 
+_JPEG_SUFFIXES = (".jpg", ".jpeg")
 _SAME_ASPECT = 0.02  # as where the sizes are looked at before training
 
 
@@ -53,14 +67,57 @@ class Preprocessing:
     crop: CropName = "random"
 
 
-def load_pixels(source: Source, channels: int) -> Pixels:
+def load_pixels(source: Source, channels: int, smallest: tuple[int, int] | None = None) -> Pixels:
     """Decode a sample: upright, alpha composited on white, the asked-for channels, one half if side by side.
+
+    Args:
+        source: which.
+        channels: 1 or 3.
+        smallest: (height, width) that it will be made smaller to, see :func:`decoded`.
 
     Raises:
         DataError: naming the file, if it cannot be read whole or a side-by-side image has an odd width.
     """
-    picture = read_picture(source.path, source.label)
-    pixels = with_channels(on_white(picture), channels)
+    return half_of(source, with_channels(decoded(source, smallest), channels))
+
+
+def decoded(source: Source, smallest: tuple[int, int] | None = None) -> Pixels:
+    """Decode the whole file of a sample: upright, alpha composited on white.
+
+    A JPEG that will be made smaller anyway is decoded at a half, a quarter or an eighth, as long as both sides stay at
+    least twice as long as ``smallest`` and divide without rest (so that the aspect stays): its discrete cosines of low
+    frequency are all that the resizing would leave. That takes a fraction of the time of large photos.
+
+    Args:
+        source: which.
+        smallest: (height, width) that it will be made smaller to; None decodes every pixel.
+
+    Raises:
+        DataError: naming the file, if it cannot be read whole.
+    """
+    label = source.label
+    if not source.name.lower().endswith(_JPEG_SUFFIXES):
+        return on_white(read_picture(source.path, label))
+    path = source.path
+    with opened(path, label) as image:
+        shrink = 1
+        if smallest is not None and source.half == "whole":
+            needed = 2 * max(smallest)  # the file may lie on its side
+            fitting = (n for n in (8, 4, 2) if not any(side % n or side // n < needed for side in image.size))
+            shrink = next(fitting, 1)
+        if (pixels := plain_jpeg(image, path.read_bytes(), shrink)) is not None:
+            return pixels
+        if shrink > 1:
+            image.draft(None, (image.width // shrink, image.height // shrink))
+        return on_white(picture_of(image, label, described=False))
+
+
+def half_of(source: Source, pixels: Pixels) -> Pixels:
+    """Cut the half of a side-by-side file out of its pixels.
+
+    Raises:
+        DataError: naming the file, if its width is odd.
+    """
     if source.half == "whole":
         return pixels
     width = pixels.shape[1]
@@ -79,11 +136,15 @@ def on_white(picture: Picture) -> Pixels:
     return np.rint(picture.pixels * alpha + 255 * (1 - alpha)).astype(np.uint8)
 
 
+def _middle(spare: tuple[int, int]) -> tuple[int, int]:
+    return spare[0] // 2, spare[1] // 2
+
+
 class Transforms:
     """Turns decoded pixels into samples; a function of the seed it is given and nothing else.
 
-    albumentations repeats one stream in every worker and every epoch, so each call seeds it anew: results do not
-    depend on workers, order or resume.
+    Each call makes or seeds its own streams: results do not depend on workers, order or resume. Crop and flip are not
+    albumentations', which gives the crop's height and the flip the same number where it is seeded.
 
     Args:
         preprocessing: sizes and strengths.
@@ -91,15 +152,8 @@ class Transforms:
 
     def __init__(self, preprocessing: Preprocessing) -> None:
         self.preprocessing = p = preprocessing
-        height, width = p.size
-        geometry = [
-            A.PadIfNeeded(
-                height, width, border_mode=4
-            ),  # 4: cv2.BORDER_REFLECT_101, a mirror that leaves the edge single
-            A.RandomCrop(height, width) if p.crop == "random" else A.CenterCrop(height, width),
-            *([A.HorizontalFlip(p=0.5)] if p.flip else []),
-        ]
-        self._geometry = A.Compose(geometry, additional_targets={"b": "image"})
+        # 4: cv2.BORDER_REFLECT_101, a mirror that leaves the edge single
+        self._pad = A.PadIfNeeded(*p.size, border_mode=4)
         s = p.photometric
         self._photometric = {
             1: A.Compose([A.RandomBrightnessContrast(0.4 * s, 0.4 * s, p=1)]),
@@ -128,7 +182,30 @@ class Transforms:
         Returns:
             Two samples [C, size] whose pixels correspond.
         """
-        height, width = self._load_shape(a.shape)
+        notes = self._notes(a, name) + self._notes(b, name)
+        a, b = self.matched(a, b, name)
+        cut_a, cut_b = self.cut(seed, a, b)
+        return Sample(to_tensor(self._jitter(cut_a, seed)), notes), Sample(to_tensor(cut_b), [])
+
+    def cut(self, seed: int, *images: Pixels) -> list[Pixels]:
+        """Crop and mirror one image, or several of one size alike."""
+        p = self.preprocessing
+        height, width = p.size
+        images = tuple(self._padded(image) for image in images)
+        down, right, mirror = torch.rand(3, generator=torch.Generator().manual_seed(seed)).tolist()
+        spare = images[0].shape[0] - height, images[0].shape[1] - width
+        top, left = (int(down * (spare[0] + 1)), int(right * (spare[1] + 1))) if p.crop == "random" else _middle(spare)
+        cuts = [image[top : top + height, left : left + width] for image in images]
+        if not p.flip or mirror < 0.5:  # noqa: PLR2004 (a coin)
+            return cuts
+        return [np.asarray(cv2.flip(image, 1)).reshape(image.shape) for image in cuts]
+
+    def matched(self, a: Pixels, b: Pixels, name: str) -> tuple[Pixels, Pixels]:
+        """Resize both images of a pair to the load size of the source, see :meth:`sized`.
+
+        Raises:
+            DataError: with the name, if they differ in aspect and are not stretched.
+        """
         if self.preprocessing.resize != "stretch":
             ratio = (a.shape[0] * b.shape[1]) / (a.shape[1] * b.shape[0])
             if abs(ratio - 1) > _SAME_ASPECT:
@@ -136,18 +213,19 @@ class Transforms:
                     f"{name}: source is {a.shape[1]}x{a.shape[0]} and target {b.shape[1]}x{b.shape[0]} px; "
                     "expected one aspect (or --data.resize stretch)"
                 )
-        notes = self._notes(a, name) + self._notes(b, name)
-        a, b = resized(a, height, width), resized(b, height, width)
-        self._geometry.set_random_seed(seed)
-        drawn = self._geometry(image=a, b=b)
-        return Sample(to_tensor(self._jitter(drawn["image"], seed)), notes), Sample(to_tensor(drawn["b"]), [])
+        a = self.sized(a)
+        return a, resized(b, *a.shape[:2])
+
+    def sized(self, pixels: Pixels) -> Pixels:
+        """Resize to the load size; what has it already stays as it is."""
+        return resized(pixels, *self._load_shape(pixels.shape))
 
     def alone(self, pixels: Pixels, name: str, seed: int) -> Sample:
         """Draw geometry, light and colour of one image by itself."""
         notes = self._notes(pixels, name)
-        pixels = resized(pixels, *self._load_shape(pixels.shape))
-        self._geometry.set_random_seed(seed)
-        return Sample(to_tensor(self._jitter(self._geometry(image=pixels)["image"], seed)), notes)
+        pixels = self.sized(pixels)
+        (cut,) = self.cut(seed, pixels)
+        return Sample(to_tensor(self._jitter(cut, seed)), notes)
 
     def fixed(self, pixels: Pixels) -> Tensor:
         """Prepare an image for evaluation, without any draw: to the training size, the middle of it.
@@ -163,15 +241,23 @@ class Transforms:
         if p.resize == "short-side":
             scale = max(height / shape[0], width / shape[1])
             pixels = resized(pixels, max(round(shape[0] * scale), height), max(round(shape[1] * scale), width))
-        padded = A.PadIfNeeded(height, width, border_mode=4)(image=pixels)["image"]
-        return to_tensor(A.CenterCrop(height, width)(image=padded)["image"])
+        pixels = self._padded(pixels)
+        top, left = _middle((pixels.shape[0] - height, pixels.shape[1] - width))
+        return to_tensor(pixels[top : top + height, left : left + width])
+
+    def _padded(self, pixels: Pixels) -> Pixels:
+        height, width = self.preprocessing.size
+        if pixels.shape[0] >= height and pixels.shape[1] >= width:
+            return pixels
+        padded: Pixels = self._pad(image=pixels)["image"]
+        return padded.reshape(*padded.shape[:2], -1)
 
     def _jitter(self, pixels: Pixels, seed: int) -> Pixels:
         if not self.preprocessing.photometric:
             return pixels
         pipeline = self._photometric[pixels.shape[2]]
-        pipeline.set_random_seed(seed)
-        jittered: Pixels = pipeline(image=pixels)["image"].reshape(pixels.shape)
+        pipeline.set_random_seed(mix(seed, 0, 1))  # light must not follow from where the crop is
+        jittered: Pixels = pipeline(image=np.ascontiguousarray(pixels))["image"].reshape(pixels.shape)
         return jittered
 
     def _load_shape(self, shape: tuple[int, ...]) -> tuple[int, int]:
@@ -185,7 +271,8 @@ class Transforms:
 
     def _notes(self, pixels: Pixels, name: str) -> list[str]:
         notes = []
-        if pixels.min() == pixels.max():
+        few = pixels[::16, ::16]
+        if few.min() == few.max() and pixels.min() == pixels.max():
             notes.append(f"constant: {name}: every pixel is the same")
         height, width = self.preprocessing.size
         if self.preprocessing.resize == "none" and (pixels.shape[0] < height or pixels.shape[1] < width):

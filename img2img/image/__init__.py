@@ -1,6 +1,7 @@
 """Image files in and out: the only place where pixels meet files."""
 
 from img2img.image.atomic import TEMPORARY_PREFIX, atomically
+from img2img.image.jpeg import plain_jpeg
 from img2img.image.levels import (
     Pixels,
     Plane,
@@ -62,6 +63,7 @@ __all__ = [
     "on_white",
     "opened",
     "picture_of",
+    "plain_jpeg",
     "read_picture",
     "read_pictures",
     "resized",

@@ -27,8 +27,12 @@ _MAX_DPI = 65535
 _Level = TypeVar("_Level", bound=np.generic)
 
 
-def descriptive_exif(image: Image.Image) -> tuple[bytes | None, int, str]:
+def descriptive_exif(image: Image.Image, *, keep: bool = True) -> tuple[bytes | None, int, str]:
     """Read what EXIF says of a loaded image.
+
+    Args:
+        image: loaded.
+        keep: put the block together; else the orientation alone is read.
 
     Returns:
         The block to keep, without orientation, thumbnail and layout (None if nothing is left); the orientation, 1 to
@@ -40,6 +44,8 @@ def descriptive_exif(image: Image.Image) -> tuple[bytes | None, int, str]:
         orientation = turn if isinstance(turn, int) and 1 <= turn <= 8 else 1  # noqa: PLR2004 (the eight of EXIF)
     except Exception:  # noqa: BLE001 (Pillow's reader raises of every kind on damaged EXIF; the pixels are whole)
         return None, 1, _DAMAGED
+    if not keep:
+        return None, orientation, ""
     for directories in (_SUB_DIRECTORIES, ()):
         try:
             return _kept(exif, directories), orientation, "" if directories else _DAMAGED

@@ -106,13 +106,18 @@ def read_pictures(
             raise
 
 
-def picture_of(image: Image.Image, name: str) -> Picture:
+def picture_of(image: Image.Image, name: str, *, described: bool = True) -> Picture:
     """Take an opened image apart, with 8 bits: the frame at which it stands; see :func:`read_pictures`.
+
+    Args:
+        image: opened.
+        name: for messages.
+        described: whether EXIF is to travel along; without it a picture is there sooner.
 
     Raises:
         DataError: for 32-bit values, which have no known range.
     """
-    return _picture(image, name, None)
+    return _picture(image, name, None, described=described)
 
 
 def _pictures(
@@ -167,7 +172,9 @@ def _decoder(file: BinaryIO, page: int) -> Deeper:
     return decode
 
 
-def _picture(image: Image.Image, name: str, deeper: Deeper | None, *, all_frames: bool = False) -> Picture:
+def _picture(
+    image: Image.Image, name: str, deeper: Deeper | None, *, all_frames: bool = False, described: bool = True
+) -> Picture:
     """Take one frame apart.
 
     Args:
@@ -175,13 +182,14 @@ def _picture(image: Image.Image, name: str, deeper: Deeper | None, *, all_frames
         name: for messages.
         deeper: decodes 16-bit colour; None to have 8.
         all_frames: whether the other frames are read as well.
+        described: whether EXIF is kept.
     """
     was_deep = deep.is_deep(image)
     animated = bool(getattr(image, "is_animated", False))
     image.load()
     if image.mode in {"F", "I"}:
         raise DataError(f"{name}: {ranged.NO_RANGE.format(kind=f'mode {image.mode} (32 bits a value)')}")
-    exif, orientation, exif_note = metadata.descriptive_exif(image)
+    exif, orientation, exif_note = metadata.descriptive_exif(image, keep=described)
     icc, xmp = _bytes(image.info.get("icc_profile")), _bytes(image.info.get("xmp"))
     pixels: Pixels | None = None
     alpha: Plane | None = None

@@ -54,7 +54,7 @@ def run_demo(out: Path, minutes: float, console: Console) -> Path:
     rows, scores = [], {"translated": [0.0] * 3, "the drawing itself": [0.0] * 3, "a white page": [0.0] * 3}
     for source, target in zip(layout.validation.a, layout.validation.b, strict=True):
         drawing, wanted = load_pixels(source, 3), load_pixels(target, 3)
-        result = load_pixels(type(source)(out / _RESULTS / source.name, "whole", source.name), 3)
+        result = load_pixels(type(source)(out / _RESULTS, "whole", source.name), 3)
         guesses = {"translated": result, "the drawing itself": drawing, "a white page": wanted * 0 + 255}
         for name, guess in guesses.items():
             for i, value in enumerate(_scores(guess, wanted)):

@@ -136,7 +136,7 @@ def divide(
 def _domains(kind: str, images: Split) -> tuple[tuple[Source, ...], ...]:
     """Return the files of each domain; a side-by-side file, which is in both, once."""
     if kind == "side by side":
-        return (tuple(Source(source.path, "whole", source.name) for source in images.a),)
+        return (tuple(Source(source.folder, "whole", source.name) for source in images.a),)
     return images.a, images.b
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from PIL import Image
 
-from img2img.data.folder import Source, find_layout, list_images
+from img2img.data.folder import Source, find_layout, list_names
 from img2img.data.transforms import load_pixels
 from img2img.errors import DataError
 from img2img.image import fitted, montage
@@ -58,8 +58,7 @@ def _singles(roots: Sequence[Path]) -> list[tuple[list[Source], str]]:
     for root in roots:
         if not root.is_dir():
             raise DataError(f"{root}: no such folder")
-        names = [(path, path.relative_to(root).as_posix()) for path in list_images(root)]
-        found += [([Source(path, "whole", name)], name) for path, name in names]
+        found += [([Source(root, "whole", name)], name) for name in list_names(root)]
     if not found:
         raise DataError(f"{', '.join(map(str, roots))}: no images found")
     return found
