@@ -29,7 +29,7 @@ runs as well; the system keeps its files in memory as far as there is room."""
 _END = struct.Struct("<8sQQIII")
 _MAGIC = b"img2img1"
 _SHARED = Path("/dev/shm")  # noqa: S108 (the system's shared memory; the folder in it is checked to be ours)
-_KEPT_FREE = 0.1
+_KEPT_FREE, _KEPT_FREE_BYTES = 0.1, 5_000_000_000
 _UNUSED_DAYS = 30
 _SET_NAME, _SHELF = 16, 2
 
@@ -37,7 +37,8 @@ _SET_NAME, _SHELF = 16, 2
 class Store:
     """The decoded images of one data set.
 
-    A tenth of the file system (for ``ram`` of the memory too) stays free: what does not fit is decoded every time.
+    A tenth of the file system (for ``ram`` of the memory too), or 5 GB if that is less, stays free: what does not fit
+    is decoded every time.
     Sets on the disk that no run has opened for 30 days are removed.
 
     Args:
@@ -89,8 +90,11 @@ class Store:
     def has_room(self) -> bool:
         """Return whether more may be kept."""
         disk = shutil.disk_usage(self.folder)
-        memory = psutil.virtual_memory() if self.in_memory else None
-        return disk.free > _KEPT_FREE * disk.total and (memory is None or memory.available > _KEPT_FREE * memory.total)
+        room = [(disk.free, disk.total)]
+        if self.in_memory:
+            memory = psutil.virtual_memory()
+            room.append((memory.available, memory.total))
+        return all(free > min(_KEPT_FREE * total, _KEPT_FREE_BYTES) for free, total in room)
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ class Entry:
         end = _END.pack(_MAGIC, self.size, self.mtime_ns, *pixels.shape)
         try:
             if not self.store.has_room():
-                return [f"uncached: {self.label}: the cache leaves {_KEPT_FREE:.0%} of {self.store.folder} free"]
+                return [f"uncached: {self.label}: the cache leaves a tenth or 5 GB free where {self.store.folder} is"]
             self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with atomically(self.file) as out:
                 out.write(np.ascontiguousarray(pixels).data)

@@ -109,6 +109,8 @@ def _walk(folder: str | Path, prefix: str) -> Iterator[str]:
     try:
         listing = os.scandir(folder)
     except OSError as error:
+        if prefix:
+            return  # `img2img data check` and the start of a training say so
         raise DataError(f"{folder}: cannot be listed ({error.strerror})") from error
     endings = tuple(SUFFIXES)
     with listing as entries:
@@ -117,7 +119,7 @@ def _walk(folder: str | Path, prefix: str) -> Iterator[str]:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 yield from _walk(entry.path, f"{prefix}{entry.name}/")
-            elif entry.name.lower().endswith(endings) and not (entry.is_symlink() and entry.is_dir()):
+            elif entry.name.lower().endswith(endings) and not (entry.is_symlink() and Path(entry.path).is_dir()):
                 yield prefix + entry.name
 
 
