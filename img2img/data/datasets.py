@@ -68,10 +68,8 @@ class PairedDataset(Dataset[Item]):
         draw = mix(self.seed, position.epoch, position.sample)
 
         def read(index: int) -> Item:
-            a, b = self.split.a[index], self.split.b[index]
-            pixels_a, pixels_b = load_pixels(a, self.channels[0]), load_pixels(b, self.channels[1])
-            sample_a, sample_b = self.transforms.paired(pixels_a, pixels_b, a.label, draw)
-            return Item(sample_a.image, sample_b.image, a.name, b.name, sample_a.notes + sample_b.notes)
+            a, b = self.transforms.pair(self.split, index, self.channels, draw)
+            return Item(a.image, b.image, self.split.a[index].name, self.split.b[index].name, a.notes + b.notes)
 
         return _first_readable(read, position.sample, len(self), strict=self.strict)
 
@@ -139,8 +137,7 @@ class FixedDataset(Dataset[Item]):
 
         def read(index: int) -> Item:
             a, b = self.split.a[index % len(self.split.a)], self.split.b[index % len(self.split.b)]
-            image_a = self.transforms.fixed(load_pixels(a, self.channels[0]))
-            image_b = self.transforms.fixed(load_pixels(b, self.channels[1]))
+            image_a, image_b = self.transforms.fixed_pair(self.split, index, self.channels)
             return Item(image_a, image_b, a.name, b.name, [])
 
         return _first_readable(read, index, len(self), strict=False)

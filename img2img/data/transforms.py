@@ -9,12 +9,17 @@ from typing import Literal, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from img2img.data.folder import Source
+from img2img.data.derive.base import Derivation
+from img2img.data.folder import Source, Split
+from img2img.data.sampler import mix
 from img2img.errors import DataError
 from img2img.image import Picture, Pixels, read_picture, resized, to_tensor, with_channels
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would ask a server for a newer version
 import albumentations as A
+
+_DERIVE, _VALIDATION = 3, 4
+"""Among the draws of a sample, and in place of an epoch: whose derivation is drawn."""
 
 ResizeName = Literal["short-side", "stretch", "none"]
 """``short-side``: the shorter side becomes the load size, aspect kept. ``stretch``: both sides become the load size, as
@@ -86,10 +91,12 @@ class Transforms:
 
     Args:
         preprocessing: sizes and strengths.
+        derive: makes sources of their targets; None for sources of their own.
     """
 
-    def __init__(self, preprocessing: Preprocessing) -> None:
+    def __init__(self, preprocessing: Preprocessing, derive: Derivation | None = None) -> None:
         self.preprocessing = p = preprocessing
+        self.derive = derive
         height, width = p.size
         geometry = [
             A.PadIfNeeded(
@@ -114,6 +121,28 @@ class Transforms:
                 ]
             ),
         }
+
+    def pair(self, split: Split, index: int, channels: tuple[int, int], seed: int) -> tuple[Sample, Sample]:
+        """Load and draw a pair; a source that is derived is derived from its target's crop.
+
+        There the lines' widths in pixels are what the network sees, and the work is that of one crop.
+        """
+        a, b = split.a[index], split.b[index]
+        if self.derive is None:
+            return self.paired(load_pixels(a, channels[0]), load_pixels(b, channels[1]), a.label, seed)
+        photo, notes = self._placed(load_pixels(b, 3), b.label, seed)
+        drawn = with_channels(self.derive(photo, mix(seed, _DERIVE, 0)), channels[0])
+        target = to_tensor(with_channels(photo, channels[1]))
+        return Sample(to_tensor(self._jitter(drawn, seed)), notes), Sample(target, [])
+
+    def fixed_pair(self, split: Split, index: int, channels: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Prepare a pair for evaluation: always the same, derivation included."""
+        a, b = split.a[index % len(split.a)], split.b[index % len(split.b)]
+        if self.derive is None:
+            return self.fixed(load_pixels(a, channels[0])), self.fixed(load_pixels(b, channels[1]))
+        photo = self._middle(load_pixels(b, 3))
+        drawn = self.derive(photo, mix(0, _VALIDATION, index))
+        return to_tensor(with_channels(drawn, channels[0])), to_tensor(with_channels(photo, channels[1]))
 
     def paired(self, a: Pixels, b: Pixels, name: str, seed: int) -> tuple[Sample, Sample]:
         """Draw one geometry for both images of a pair, and light and colour for the source alone.
@@ -143,10 +172,16 @@ class Transforms:
 
     def alone(self, pixels: Pixels, name: str, seed: int) -> Sample:
         """Draw geometry, light and colour of one image by itself."""
+        placed, notes = self._placed(pixels, name, seed)
+        return Sample(to_tensor(self._jitter(placed, seed)), notes)
+
+    def _placed(self, pixels: Pixels, name: str, seed: int) -> tuple[Pixels, list[str]]:
+        """Draw the geometry of one image."""
         notes = self._notes(pixels, name)
         pixels = resized(pixels, *self._load_shape(pixels.shape))
         self._geometry.set_random_seed(seed)
-        return Sample(to_tensor(self._jitter(self._geometry(image=pixels)["image"], seed)), notes)
+        placed: Pixels = self._geometry(image=pixels)["image"]
+        return placed, notes
 
     def fixed(self, pixels: Pixels) -> Tensor:
         """Prepare an image for evaluation, without any draw: to the training size, the middle of it.
@@ -154,16 +189,20 @@ class Transforms:
         Returns:
             float32 [C, size] in [-1, 1].
         """
+        return to_tensor(self._middle(pixels))
+
+    def _middle(self, pixels: Pixels) -> Pixels:
         p = self.preprocessing
         height, width = p.size
         shape = pixels.shape
         if p.resize == "stretch":
-            return to_tensor(resized(pixels, height, width))
+            return resized(pixels, height, width)
         if p.resize == "short-side":
             scale = max(height / shape[0], width / shape[1])
             pixels = resized(pixels, max(round(shape[0] * scale), height), max(round(shape[1] * scale), width))
         padded = A.PadIfNeeded(height, width, border_mode=4)(image=pixels)["image"]
-        return to_tensor(A.CenterCrop(height, width)(image=padded)["image"])
+        middle: Pixels = A.CenterCrop(height, width)(image=padded)["image"]
+        return middle
 
     def _jitter(self, pixels: Pixels, seed: int) -> Pixels:
         if not self.preprocessing.photometric:

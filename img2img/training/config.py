@@ -18,6 +18,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from img2img import methods
 from img2img.configured import find_class, nearest
+from img2img.data.derive import Derivation
 from img2img.data.module import ImageData
 from img2img.devices import DeviceName, PrecisionName
 from img2img.errors import ConfigError
@@ -244,6 +245,8 @@ def _check_options(options: dict[str, Any], where: str, cls: Any) -> None:
         if key not in parameters:
             raise ConfigError(f"--{where}.{key}: {cls.__name__} has no such option{nearest(key, parameters)}")
         default = parameters[key].default
+        if "Derivation" in str(parameters[key].annotation) and value not in (None, "null") and key == "derive":
+            _check_part(value, f"{where}.{key}", None, Derivation)
         if isinstance(default, type) and issubclass(default, Generator | Discriminator):
             base = Generator if issubclass(default, Generator) else Discriminator
             _check_part(value, f"{where}.{key}", default, base)
@@ -267,11 +270,18 @@ def _subclasses(base: type) -> list[type]:
 def _merge(into: dict[str, Any], new: dict[str, Any]) -> None:
     for key, value in new.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict):
+            if _class_name(value) not in {None, _class_name(into[key])}:
+                into[key] = {}  # another class: the options of the one before are not its own
             _merge(into[key], value)
         elif isinstance(value, dict) and isinstance(into.get(key), str):
             into[key] = {"class_path": into[key], **value}
         else:
             into[key] = value
+
+
+def _class_name(part: dict[str, Any]) -> str | None:
+    path = part.get("class_path")
+    return None if path is None else str(path).rpartition(".")[2]
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -33,9 +33,7 @@ class Canny(Derivation):
     source = "sketch"
     drawing = True
 
-    def __init__(
-        self, sigma_px: Range = (0.8, 1.8), threshold: Range = (0.06, 0.16), low: Range = (0.3, 0.5)
-    ) -> None:
+    def __init__(self, sigma_px: Range = (0.8, 1.8), threshold: Range = (0.06, 0.16), low: Range = (0.3, 0.5)) -> None:
         check_range("sigma_px", sigma_px, 0.1)
         check_range("threshold", threshold, 0, 1)
         check_range("low", low, 0, 1)

@@ -49,9 +49,9 @@ def ellipse_kernel(sigma_px: tuple[float, float], angle: float) -> NDArray[np.fl
 
 
 def sinc_kernel(cutoff: float) -> NDArray[np.float32]:
-    """Return a low-pass with ringing, J1(w r) w / (2 pi r) (Wang et al. 2021, equation 4, made of its rows and columns).
+    """Return a low-pass with ringing, as Real-ESRGAN has it (Wang et al. 2021, equation 6).
 
-    A product of two sincs instead of the circular one: the same ringing along edges, without Bessel functions.
+    A product of two windowed sincs instead of the circular one: ringing along edges, without Bessel functions.
 
     Args:
         cutoff: in radians per pixel, to pi.
