@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from img2img._version import __version__
-from img2img.cli import bench, demo, export, import_, info, train, translate
+from img2img.cli import bench, data, demo, export, import_, info, train, translate
 from img2img.errors import Img2ImgError
 
 app = typer.Typer(
@@ -47,6 +47,7 @@ app.command("export")(export.export)
 app.command("import")(import_.import_)
 app.command("demo")(demo.demo)
 app.add_typer(bench.app, name="bench")
+app.add_typer(data.app, name="data")
 
 
 def main() -> None:

@@ -144,6 +144,26 @@ class Resolved:
         return built.model, built.data, built.training
 
 
+def differences(tree: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
+    """Return what a config has otherwise than another; a class that differs with all of its options.
+
+    Args:
+        tree: plain data of a config.
+        default: of the one to compare with.
+    """
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        before = default.get(key)
+        if value == before:
+            continue
+        same_kind = isinstance(value, dict) and isinstance(before, dict)
+        if same_kind and value.get("class_path") == before.get("class_path"):
+            found[key] = differences(value, before)
+        else:
+            found[key] = value
+    return found
+
+
 def resolve(words: Sequence[str]) -> Resolved:
     """Parse ``-c FILE`` and ``--a.b value`` words, later ones winning.
 

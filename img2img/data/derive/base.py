@@ -16,7 +16,6 @@ Plane = NDArray[np.float32]
 """Values of one channel, float32 [H, W] in [0, 1], 1 white."""
 
 _SIDE_PX = 256
-_PLAIN_SPAN = 1e-6
 
 
 class Derivation(Configured, ABC):
@@ -50,23 +49,20 @@ class Derivation(Configured, ABC):
 
 def unit(photo: Pixels) -> float:
     """Return how many pixels of this photo one pixel at a shorter side of 256 px is."""
-    return min(photo.shape[:2]) / _SIDE_PX
+    shorter: int = min(photo.shape[:2])
+    return shorter / _SIDE_PX
 
 
 def luma(photo: Pixels) -> Plane:
     """Return the photo's luma (ITU-R BT.601-7, 2.5.1) in [0, 1]."""
-    return cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    light: Plane = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    return light
 
 
 def blurred(plane: Plane, sigma_px: float) -> Plane:
     """Blur with a Gaussian; the picture is mirrored at its border."""
-    return cv2.GaussianBlur(plane, (0, 0), max(sigma_px, 0.1), borderType=cv2.BORDER_REFLECT_101)
-
-
-def stretched(plane: Plane) -> Plane:
-    """Stretch to the whole of [0, 1]; where all is the same, nothing."""
-    low, high = float(plane.min()), float(plane.max())
-    return (plane - low) / (high - low) if high - low > _PLAIN_SPAN else np.zeros_like(plane)
+    soft: Plane = cv2.GaussianBlur(plane, (0, 0), max(sigma_px, 0.1), borderType=cv2.BORDER_REFLECT_101)
+    return soft
 
 
 def on_paper(plane: Plane) -> Pixels:

@@ -57,7 +57,8 @@ def linear(photo: Pixels) -> NDArray[np.float32]:
     """Return light in [0, 1] of sRGB levels."""
     levels = np.arange(256, dtype=np.float32) / 255
     table = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)  # noqa: PLR2004
-    return table.astype(np.float32)[photo]
+    light: NDArray[np.float32] = table.astype(np.float32)[photo]
+    return light
 
 
 def _encoded(light: NDArray[np.float32]) -> Pixels:

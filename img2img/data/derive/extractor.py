@@ -45,7 +45,8 @@ class Extractor(Derivation):
 
     @functools.cached_property
     def _extract(self) -> Callable[[Any], Any]:
-        return _find(self.maker)(**self.arguments)
+        extract: Callable[[Any], Any] = _find(self.maker)(**self.arguments)
+        return extract
 
     def __call__(self, photo: Pixels, seed: int) -> Pixels:
         """Extract; the seed is not used, an extractor has no draws; see :class:`Derivation`."""

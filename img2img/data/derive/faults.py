@@ -16,7 +16,9 @@ def through_jpeg(pixels: Pixels, quality: float) -> Pixels:
     """Compress as JPEG and decode again; quality from 1 to 100."""
     done, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, round(quality)])
     assert done
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return np.ascontiguousarray(decoded[..., ::-1])
 
 
 def with_noise(pixels: Pixels, draw: Draw, read: float, shot: float) -> Pixels:
@@ -35,7 +37,8 @@ def with_noise(pixels: Pixels, draw: Draw, read: float, shot: float) -> Pixels:
 
 def rounded(levels: NDArray[np.floating]) -> Pixels:
     """Round and clip to 8 bits."""
-    return np.rint(levels).clip(0, 255).astype(np.uint8)
+    whole: Pixels = np.rint(levels).clip(0, 255).astype(np.uint8)
+    return whole
 
 
 def ellipse_kernel(sigma_px: tuple[float, float], angle: float) -> NDArray[np.float32]:
@@ -45,7 +48,8 @@ def ellipse_kernel(sigma_px: tuple[float, float], angle: float) -> NDArray[np.fl
     along = x * np.cos(angle) + y * np.sin(angle)
     across = y * np.cos(angle) - x * np.sin(angle)
     kernel = np.exp(-0.5 * ((along / sigma_px[0]) ** 2 + (across / sigma_px[1]) ** 2))
-    return (kernel / kernel.sum()).astype(np.float32)
+    normed: NDArray[np.float32] = (kernel / kernel.sum()).astype(np.float32)
+    return normed
 
 
 def sinc_kernel(cutoff: float) -> NDArray[np.float32]:
@@ -59,9 +63,11 @@ def sinc_kernel(cutoff: float) -> NDArray[np.float32]:
     steps = np.arange(_SINC_PX) - _SINC_PX // 2
     row = np.sinc(cutoff * steps / np.pi) * np.hanning(_SINC_PX + 2)[1:-1]
     kernel = np.outer(row, row)
-    return (kernel / kernel.sum()).astype(np.float32)
+    normed: NDArray[np.float32] = (kernel / kernel.sum()).astype(np.float32)
+    return normed
 
 
 def filtered(pixels: Pixels, kernel: NDArray[np.float32]) -> Pixels:
     """Filter each channel, mirrored at the border."""
-    return cv2.filter2D(pixels, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
+    done: Pixels = cv2.filter2D(pixels, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
+    return done

@@ -21,7 +21,9 @@ def widened(drawing: Pixels, by_px: float) -> Pixels:
     if side < 2:  # noqa: PLR2004 (nothing to do)
         return drawing
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    return cv2.erode(drawing, brush) if by_px > 0 else cv2.dilate(drawing, brush)  # of light: erode makes dark grow
+    change = cv2.erode if by_px > 0 else cv2.dilate  # of light: to erode it makes dark lines grow
+    changed: Pixels = change(drawing, brush)
+    return changed
 
 
 def with_gaps(drawing: Pixels, share: float, draw: Draw) -> Pixels:
@@ -41,7 +43,8 @@ def wobbled(drawing: Pixels, most_px: float, draw: Draw) -> Pixels:
     coarse = np.tanh(draw.normal(2, cells, cells)) * (most_px * unit(drawing))
     shift_x, shift_y = (cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in coarse)
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    return cv2.remap(drawing, x + shift_x, y + shift_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    moved: Pixels = cv2.remap(drawing, x + shift_x, y + shift_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    return moved
 
 
 def inked(drawing: Pixels, colour: tuple[float, float, float]) -> Pixels:

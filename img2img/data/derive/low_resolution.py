@@ -6,6 +6,7 @@ from typing import final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from img2img.data.derive.base import Derivation
 from img2img.data.derive.draw import Draw, Range, check_range
@@ -85,7 +86,7 @@ class LowResolution(Derivation):
             pixels = filtered(pixels, self._kernel(draw, strength))
         return with_noise(_to(pixels, size, draw), draw, strength * draw.uniform(self.noise), 0)
 
-    def _kernel(self, draw: Draw, strength: float) -> Pixels:
+    def _kernel(self, draw: Draw, strength: float) -> NDArray[np.float32]:
         if draw.chance(_SINC):
             return sinc_kernel(draw.uniform((np.pi / 3, np.pi)))
         first = draw.uniform(self.sigma_px) * strength
@@ -96,4 +97,5 @@ class LowResolution(Derivation):
 def _to(pixels: Pixels, size: tuple[int, int], draw: Draw) -> Pixels:
     """Resize with a filter drawn at random, as files are by programs of all kinds."""
     height, width = size
-    return cv2.resize(pixels, (width, height), interpolation=_FILTERS[draw.integer(0, len(_FILTERS) - 1)])
+    smaller: Pixels = cv2.resize(pixels, (width, height), interpolation=_FILTERS[draw.integer(0, len(_FILTERS) - 1)])
+    return smaller

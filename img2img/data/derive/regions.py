@@ -6,10 +6,13 @@ from typing import final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from img2img.data.derive.base import Derivation, unit
 from img2img.data.derive.draw import Draw, Range, check_range
 from img2img.image import Pixels
+
+Numbers = NDArray[np.int32]
 
 _THUMBNAIL_PX, _ROUNDS = 48, 10
 
@@ -53,7 +56,8 @@ class Regions(Derivation):
         return filled
 
 
-def _nearest(points: Pixels, centres: Pixels) -> Pixels:
+def _nearest(points: NDArray[np.float32], centres: NDArray[np.float32]) -> Numbers:
     """Return for each [N, 3] the number of the nearest of [K, 3], int32 [N, 1]."""
     distance = (centres**2).sum(1) - 2 * points @ centres.T
-    return distance.argmin(1).astype(np.int32)[:, None]
+    numbers: Numbers = distance.argmin(1).astype(np.int32)[:, None]
+    return numbers

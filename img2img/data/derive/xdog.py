@@ -6,7 +6,7 @@ from typing import final
 
 import numpy as np
 
-from img2img.data.derive.base import Derivation, blurred, luma, on_paper, unit
+from img2img.data.derive.base import Derivation, Plane, blurred, luma, on_paper, unit
 from img2img.data.derive.draw import Draw, Range, check_range
 from img2img.image import Pixels
 
@@ -63,7 +63,7 @@ class XDoG(Derivation):
         p, epsilon, phi = draw.uniform(self.sharpness), draw.uniform(self.epsilon), draw.uniform(self.phi)
         tone = draw.uniform(self.tone)
         light = luma(photo)
-        flat = (_PAPER * light / (blurred(light, _LOCAL_PX * unit(photo)) + 0.02)).clip(0, 1)
-        light = tone * light + (1 - tone) * flat
-        u = (1 + p) * blurred(light, sigma) - p * blurred(light, self.ratio * sigma)
+        local = (_PAPER * light / (blurred(light, _LOCAL_PX * unit(photo)) + 0.02)).clip(0, 1)
+        mixed: Plane = np.float32(tone) * light + np.float32(1 - tone) * local
+        u: Plane = (1 + p) * blurred(mixed, sigma) - p * blurred(mixed, self.ratio * sigma)
         return on_paper(np.where(u >= epsilon, np.float32(1), 1 + np.tanh(phi * (u - epsilon))))
