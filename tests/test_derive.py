@@ -18,22 +18,11 @@ from img2img.data.derive.line_art import without_specks
 from img2img.data.sampler import Position
 from img2img.errors import ConfigError, DataError
 from img2img.translate.drawings import Drawings, is_drawing, measure
-from tests.conftest import drawing, run_here
+from tests.conftest import drawing, photo, run_here
 from tests.discover import _all
 
 DERIVATIONS = [kind for kind in _all(derive, Derivation) if kind not in {derive.Mixture, derive.Extractor}]
 PAPER = 255
-
-
-def photo(seed: int = 0, side: int = 96) -> np.ndarray:
-    """Shapes in colour before a shaded ground, with some texture, as photos have."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:side, :side] / side
-    ground = np.stack([120 + 80 * x, 150 + 60 * y, 200 - 90 * x * y], 2)
-    for _ in range(4):
-        cx, cy, r = rng.uniform(0.2, 0.8, 3) * (1, 1, 0.35)
-        ground[np.hypot(x - cx, y - cy) < r] = rng.uniform(20, 235, 3)
-    return np.rint(ground + rng.normal(0, 4, ground.shape)).clip(0, 255).astype(np.uint8)
 
 
 def whole(*sides):
@@ -253,17 +242,6 @@ def floats():
 
 
 # In a training
-
-
-@pytest.fixture
-def photos(tmp_path):
-    """Photos of several sizes at two depths."""
-    root = tmp_path / "photos"
-    (root / "deep" / "er").mkdir(parents=True)
-    for i in range(12):
-        folder = root if i % 2 else root / "deep" / "er"
-        Image.fromarray(photo(i, 64 + 4 * i)).save(folder / f"{i:02d}.png")
-    return root
 
 
 def data_of(root, **options):
