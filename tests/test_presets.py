@@ -7,6 +7,7 @@ import re
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from img2img.checkpoint import read_header
 from img2img.data.derive import Derivation
@@ -14,7 +15,6 @@ from img2img.errors import ConfigError
 from img2img.shipped import method_of, preset_file, presets, recipe_file, recipes, shipped
 from img2img.training.config import differences, resolve
 from tests.conftest import ROOT, TINY_PIX2PIX, run_here
-from tests.test_derive import photos  # noqa: F401 (a fixture)
 
 CASES = [(name, recipe) for name, path in presets().items() for recipe in recipes()[method_of(path)]]
 
@@ -119,7 +119,7 @@ def test_an_unknown_preset_is_refused_by_the_library_too():
         preset_file("nothing")
 
 
-def test_photos_alone_become_a_translator_that_knows_its_drawings(photos, tmp_path):  # noqa: F811 (the fixture)
+def test_photos_alone_become_a_translator_that_knows_its_drawings(photos, tmp_path):
     run = tmp_path / "run"
     words = ("--preset", "sketch2photo", "--data", photos, "--out", run, "--images", 8, *TINY_PIX2PIX)
     said = run_here("train", *words)
@@ -133,3 +133,30 @@ def test_photos_alone_become_a_translator_that_knows_its_drawings(photos, tmp_pa
     run_here("data", "sketch", photos, tmp_path / "drawn")
     run_here("translate", run, tmp_path / "drawn", tmp_path / "out", "--device", "cpu", "--precision", "fp32")
     assert len(list((tmp_path / "out").rglob("*.png"))) == 12
+
+
+def test_drawings_are_normalised_where_the_translator_was_trained_on_drawings(tmp_path):
+    from img2img.checkpoint import TranslatorFile, save_translator
+    from img2img.networks.generators.resnet import ResNetGenerator
+    from img2img.translate.journal import last_settings
+    from tests.test_checkpoint import a_file
+    from tests.test_derive import lines, trained_on
+
+    file, _ = a_file(ResNetGenerator, ("sketch:photo",), num_blocks=1)
+    file = TranslatorFile({**file.header, "preprocessing": {"drawings": trained_on().plain()}}, file.tensors)
+    save_translator(tmp_path / "m.safetensors", file)
+    (tmp_path / "in").mkdir()
+    for name, pixels in (("clean", lines(3)), ("inverted", 255 - lines(3)), ("thick", lines(11))):
+        Image.fromarray(pixels).save(tmp_path / "in" / f"{name}.png")
+    found = {}
+    for switch in ("auto", "off"):
+        out = tmp_path / switch
+        where = ("--device", "cpu", "--precision", "fp32", "--normalise", switch)
+        said = run_here("translate", tmp_path / "m.safetensors", tmp_path / "in", out, *where).stdout
+        found[switch] = {path.stem: path.read_bytes() for path in out.glob("*.png")}
+        assert ("note: light lines on dark, inverted: inverted.png" in said) == (switch == "auto")
+        assert ("line width above that of the training's drawings" in said) == (switch == "auto")
+        assert ("drawings" in last_settings(out)) == (switch == "auto")
+    assert found["auto"]["clean"] == found["off"]["clean"]
+    assert found["auto"]["inverted"] == found["auto"]["clean"]
+    assert found["off"]["inverted"] != found["off"]["clean"]

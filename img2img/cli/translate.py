@@ -45,6 +45,12 @@ def translate(
     shard: Annotated[
         str | None, typer.Option(help="2/5: only every 5th image from the 2nd; five such commands share the work.")
     ] = None,
+    normalise: Annotated[
+        str,
+        typer.Option(
+            help="auto or off: for translators of drawings, light lines on dark are inverted and paper made white."
+        ),
+    ] = "auto",
     strength: Annotated[float, typer.Option(min=0, max=1, help="1 is the translation, 0 the source.")] = 1.0,
     keep_color: Annotated[
         bool, typer.Option("--keep-color", help="Lightness of the translation, colours of the source.")
@@ -129,6 +135,7 @@ def translate(
         ("precision", precision, ("auto", "fp32", "bf16")),
         ("engine", engine, ("auto", "eager", "compiled", "onnx", "openvino")),
         ("frames", frames, ("all", "first")),
+        ("normalise", normalise, ("auto", "off")),
         ("icc", icc, ("srgb", "keep")),
         ("statistics", statistics, ("auto", "exact", "reduced", "none")),
     ):
@@ -157,6 +164,7 @@ def translate(
         ),
         mark=not no_mark,
         controls=Controls(strength, keep_color, mask),
+        normalise=normalise == "auto",
     )
     if "-" in sources or out == "-":
         if setup.controls != Controls():

@@ -156,8 +156,7 @@ def differences(tree: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]
         before = default.get(key)
         if value == before:
             continue
-        same_kind = isinstance(value, dict) and isinstance(before, dict)
-        if same_kind and value.get("class_path") == before.get("class_path"):
+        if isinstance(value, dict) and isinstance(before, dict) and _class_name(value) == _class_name(before):
             found[key] = differences(value, before)
         else:
             found[key] = value

@@ -39,6 +39,7 @@ class Setup:
         files: what is read and kept of files.
         mark: whether outputs say that they are generated, and by what.
         controls: what of the source is kept.
+        normalise: see :func:`img2img.load`.
     """
 
     model: Path
@@ -56,6 +57,7 @@ class Setup:
     files: Files = field(default_factory=Files)
     mark: bool = True
     controls: Controls = field(default_factory=Controls)
+    normalise: bool = True
 
     def load(self, say: Say = lambda _: None) -> Translator:
         """Load the translator, on the first of several devices.
@@ -79,6 +81,7 @@ class Setup:
             batch=self.batch,
             stochastic=self.stochastic,
             seed=self.seed,
+            normalise=self.normalise,
         )
 
     def marked(self, translator: Translator) -> Files:

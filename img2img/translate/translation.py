@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from img2img.image import Picture, resized, resized_plane, to_pixels, to_tensor, with_channels
+from img2img.image.picture import join
+from img2img.translate.drawings import Drawings
 from img2img.translate.engines.base import Precision
 
 
@@ -40,12 +42,14 @@ class Translation:
         channels: that the network takes.
         size: shorter side in pixels to resize sources to first; None keeps their own size.
         batch: images of one size that go through the network together.
+        drawings: those of the training, to which sources are brought nearer; None leaves sources as they are.
     """
 
     network: Callable[[Tensor, Precision | None], Tensor]
     channels: int
     size: int | None = None
     batch: int = 1
+    drawings: Drawings | None = None
 
     def __call__(self, picture: Picture) -> Picture:
         """Translate a decoded file; its bit depth, alpha, profile, EXIF and XMP travel along."""
@@ -61,7 +65,11 @@ class Translation:
             height, width = (max(round(side * scale), 1) for side in pixels.shape[:2])
             pixels = resized(pixels, height, width)
             alpha = None if alpha is None else resized_plane(alpha, height, width)
-        return Prepared(to_tensor(pixels), replace(picture, pixels=pixels, alpha=alpha))
+        said: tuple[str, ...] = ()
+        if self.drawings is not None:
+            pixels, said = self.drawings.normalise(pixels)
+        picture = replace(picture, pixels=pixels, alpha=alpha, reduced=join(picture.reduced, *said))
+        return Prepared(to_tensor(pixels), picture)
 
     def bucket(self, prepared: Prepared) -> tuple[Hashable, int]:
         """Return what pictures that go together have in common, and how many go together."""

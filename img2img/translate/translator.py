@@ -31,6 +31,7 @@ from img2img.image import (
 from img2img.networks.base import Generator
 from img2img.networks.layers.convolutions import as_torch_does
 from img2img.translate.controls import Controls
+from img2img.translate.drawings import Drawings
 from img2img.translate.engines.base import Engine, EngineName, Precision
 from img2img.translate.engines.choice import engine_of, fastest
 from img2img.translate.files import Files
@@ -66,6 +67,8 @@ class Translator:
             faster, and 16 on a GPU.
         stochastic: leave dropout on, as pix2pix's authors did; ``seed`` then decides the draw.
         seed: of the dropout, anew for every image.
+        normalise: bring drawings nearer to those that the translator was trained on (:mod:`drawings`), where its
+            header knows them.
     """
 
     def __init__(
@@ -81,7 +84,9 @@ class Translator:
         batch: int | None = None,
         stochastic: bool = False,
         seed: int = 0,
+        normalise: bool = True,
     ) -> None:
+        self.drawings = Drawings.from_header(header) if normalise else None
         self.weights, self.precision, self.memory = weights, precision, memory or Memory()
         self.header, self.engine = dict(header), engine
         self.device = device or torch.device("cpu")
@@ -183,7 +188,9 @@ class Translator:
         """Return what translates pictures, for :func:`translate_folder`; arguments as :meth:`picture`."""
         direction = self.direction(to)
         target, channels = direction.split(":")[1], self.networks[direction].in_channels
-        return Translation(lambda batch, precision: self.tensor(batch, target, precision), channels, size, self.batch)
+        return Translation(
+            lambda batch, precision: self.tensor(batch, target, precision), channels, size, self.batch, self.drawings
+        )
 
     @overload
     def __call__(self, image: Picturelike, to: str | None = None) -> Any: ...
@@ -263,7 +270,7 @@ class Translator:
             controls=controls,
             resizes=size is not None,
             by_regions=None
-            if size or controls != Controls()
+            if size or controls != Controls() or self.drawings is not None
             else lambda source, target: self.large_tiff(source, target, to, limit),
             settings=self.settings(to, size),
         )
@@ -288,6 +295,7 @@ class Translator:
             "overlap": self.memory.overlap_px,
             "statistics": self.memory.statistics,
             "seed": self.seed if self.stochastic else None,
+            **({} if self.drawings is None else {"drawings": "normalised"}),
         }
 
     def folder(
@@ -329,6 +337,7 @@ def load(
     batch: int | None = None,
     stochastic: bool = False,
     seed: int = 0,
+    normalise: bool = True,
 ) -> Translator:
     """Load a translator file or the translator of a run folder.
 
@@ -344,6 +353,7 @@ def load(
         batch: images of one size that go through the network together, see :class:`Translator`.
         stochastic: leave dropout on.
         seed: of the dropout.
+        normalise: bring drawings nearer to those of the training, see :class:`Translator`.
 
     Raises:
         ModelFileError: if it is missing, truncated, foreign, newer than this version, or a pickle.
@@ -367,4 +377,5 @@ def load(
         batch=batch,
         stochastic=stochastic,
         seed=seed,
+        normalise=normalise,
     )

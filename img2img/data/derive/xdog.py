@@ -64,6 +64,6 @@ class XDoG(Derivation):
         tone = draw.uniform(self.tone)
         light = luma(photo)
         local = (_PAPER * light / (blurred(light, _LOCAL_PX * unit(photo)) + 0.02)).clip(0, 1)
-        mixed: Plane = np.float32(tone) * light + np.float32(1 - tone) * local
+        mixed = (tone * light + (1 - tone) * local).astype(np.float32)
         u: Plane = (1 + p) * blurred(mixed, sigma) - p * blurred(mixed, self.ratio * sigma)
         return on_paper(np.where(u >= epsilon, np.float32(1), 1 + np.tanh(phi * (u - epsilon))))
