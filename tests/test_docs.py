@@ -22,6 +22,7 @@ PAGES = [
     "docs/translate.md",
     "examples/web/README.md",
     "docs/numbers.md",
+    "docs/photos.md",
 ]
 
 
@@ -40,7 +41,7 @@ def test_options_of_shown_commands_exist(page):
     helps: dict[str, str] = {}
     for line in shown:
         words = shlex.split(line.split(" #")[0].replace("\\", ""))
-        command = " ".join(words[1:3] if words[1] == "bench" else words[1:2])
+        command = " ".join(words[1:3] if words[1] in {"bench", "data"} else words[1:2])
         if command not in helps:
             helps[command] = run_command(*command.split(), "--help").stdout
         for word in words[2:]:

@@ -107,7 +107,7 @@ class Drawings:
             pixels = -pixels if pixels.dtype == np.float32 else highest_level(pixels.dtype) - pixels
             notes.append("light lines on dark, inverted")
         if not is_drawing(pixels):
-            return Prepared(pixels, (*notes, "not lines on paper, as the drawings of the training were"))
+            return Prepared(pixels, (*notes, "not lines on paper: left as it is"))
         levels = _levels(pixels)
         paper = _paper(levels)
         if paper.min() < _WHITE_ENOUGH:
@@ -121,8 +121,8 @@ class Drawings:
         said = []
         for field in fields(Measures):
             value, low, high = (getattr(one, field.name) for one in (found, self.lowest, self.highest))
-            if low <= value <= high:
-                continue
+            if low <= value <= high or (field.name == "grey" and value < low):
+                continue  # a clean drawing without any grey is an easy one
             name, side = _NAMES[field.name], "below" if value < low else "above"
             help_ = " (--size scales lines along)" if field.name == "line_width_px" else ""
             said.append(f"{name} {side} that of the training's drawings{help_}")
