@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 
 import cv2
 import numpy as np
@@ -95,6 +96,12 @@ def test_no_derivation_touches_a_random_state_of_the_process(subject):
     assert np.array_equal(cv2.randu(np.zeros(4, np.float32), 0, 1), first)
     assert torch.equal(torch.get_rng_state(), states[0])
     assert np.array_equal(np.random.get_state()[1], states[1])  # noqa: NPY002
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda s: type(s).__name__)
+def test_every_derivation_can_be_sent_to_a_loader_process(subject):
+    made = subject(photo(), 2)
+    assert np.array_equal(pickle.loads(pickle.dumps(subject))(photo(), 2), made)  # noqa: S301 (our own)
 
 
 @pytest.mark.parametrize("kind", DERIVATIONS, ids=lambda k: k.__name__)

@@ -37,7 +37,7 @@ def test_every_preset_builds_with_every_recipe_and_differs_from_it(name, recipe)
 @pytest.mark.parametrize("name", presets())
 def test_every_preset_says_what_it_is_for_and_how_long_it_takes(name):
     words = [line for line in preset_file(name).read_text().splitlines() if line.startswith("#")]
-    assert len(words) >= 4
+    assert len(words) >= 3
     assert re.search(r"GPU", " ".join(words))
     assert f"presets/{name}.yaml" in (ROOT / "configs" / "README.md").read_text()
 
@@ -130,6 +130,7 @@ def test_photos_alone_become_a_translator_that_knows_its_drawings(photos, tmp_pa
     about = header["preprocessing"]
     assert about["derived"]["class_path"].endswith("Sketch")
     assert set(about["drawings"]) == {"lowest", "highest"}
+    assert re.search(r"made of the photos by Sketch: \d+% to \d+% ink, lines of", run_here("info", run).stdout)
     run_here("data", "sketch", photos, tmp_path / "drawn")
     run_here("translate", run, tmp_path / "drawn", tmp_path / "out", "--device", "cpu", "--precision", "fp32")
     assert len(list((tmp_path / "out").rglob("*.png"))) == 12

@@ -264,9 +264,9 @@ def _check_options(options: dict[str, Any], where: str, cls: Any) -> None:
         if key not in parameters:
             raise ConfigError(f"--{where}.{key}: {cls.__name__} has no such option{nearest(key, parameters)}")
         default = parameters[key].default
-        if "Derivation" in str(parameters[key].annotation) and value not in (None, "null") and key == "derive":
+        if cls is ImageData and key == "derive" and value not in (None, "null"):
             _check_part(value, f"{where}.{key}", None, Derivation)
-        if isinstance(default, type) and issubclass(default, Generator | Discriminator):
+        elif isinstance(default, type) and issubclass(default, Generator | Discriminator):
             base = Generator if issubclass(default, Generator) else Discriminator
             _check_part(value, f"{where}.{key}", default, base)
         elif dataclasses.is_dataclass(default) and isinstance(value, dict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Callable
-from typing import Any, final
+from typing import Any, Literal, final
 
 import numpy as np
 from PIL import Image
@@ -37,11 +37,19 @@ class Extractor(Derivation):
     drawing = True
 
     def __init__(
-        self, maker: str, arguments: dict[str, Any] | None = None, takes: str = "image", invert: bool = False
+        self,
+        maker: str,
+        arguments: dict[str, Any] | None = None,
+        takes: Literal["image", "array"] = "image",
+        invert: bool = False,
     ) -> None:
         if takes not in {"image", "array"}:
             raise ValueError(f"takes: expected image or array, got {takes}")
         self.maker, self.arguments, self.takes, self.invert = maker, dict(arguments or {}), takes, invert
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what was made: a loader process makes its own, and it need not be something that can be sent."""
+        return {name: value for name, value in vars(self).items() if name != "_extract"}
 
     @functools.cached_property
     def _extract(self) -> Callable[[Any], Any]:
