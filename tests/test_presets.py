@@ -14,7 +14,7 @@ from img2img.data.derive import Derivation
 from img2img.errors import ConfigError
 from img2img.shipped import method_of, preset_file, presets, recipe_file, recipes, shipped
 from img2img.training.config import differences, resolve
-from tests.conftest import ROOT, TINY_PIX2PIX, run_here
+from tests.conftest import ROOT, TINY_CYCLEGAN, TINY_PIX2PIX, run_here
 
 CASES = [(name, recipe) for name, path in presets().items() for recipe in recipes()[method_of(path)]]
 
@@ -161,3 +161,12 @@ def test_drawings_are_normalised_where_the_translator_was_trained_on_drawings(tm
     assert found["auto"]["clean"] == found["off"]["clean"]
     assert found["auto"]["inverted"] == found["auto"]["clean"]
     assert found["off"]["inverted"] != found["off"]["clean"]
+
+
+@pytest.mark.parametrize("name", ["colorize", "superres", "restore"])
+def test_other_presets_train_on_photos_alone(name, photos, tmp_path):
+    tiny = TINY_PIX2PIX if name == "colorize" else TINY_CYCLEGAN
+    run = tmp_path / "run"
+    said = run_here("train", "--preset", name, "--data", photos, "--out", run, "--images", 4, "--batch", 2, *tiny)
+    assert "-> photo on cpu" in said.stdout
+    assert "drawings" not in read_header(run)["preprocessing"]
