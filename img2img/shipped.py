@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import yaml
+
 from img2img.configured import nearest
 from img2img.errors import ConfigError
 
@@ -26,6 +28,29 @@ def recipes() -> dict[str, dict[str, Path]]:
         found.setdefault(method, {})[recipe or "default"] = path
     found.pop("demo", None)  # a recipe for the demo's own data and time
     return found
+
+
+def presets() -> dict[str, Path]:
+    """List the shipped presets: settings for a task, on top of a method's config."""
+    return {path.stem: path for path in sorted(shipped("configs", "presets").glob("*.yaml"))}
+
+
+def preset_file(name: str) -> Path:
+    """Return the config of a preset.
+
+    Raises:
+        ConfigError: naming the nearest.
+    """
+    known = presets()
+    if name not in known:
+        raise ConfigError(f"--preset {name}: unknown{nearest(name, known)}")
+    return known[name]
+
+
+def method_of(preset: Path) -> str:
+    """Return the method that a preset is for: the class that its section ``model`` names, in small letters."""
+    tree = yaml.safe_load(preset.read_text(encoding="utf-8"))
+    return str(tree["model"]["class_path"]).rpartition(".")[2].lower()
 
 
 def config_file(path: Path) -> Path:

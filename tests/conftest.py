@@ -47,6 +47,28 @@ def drawing(seed: int, size: tuple[int, int] = (48, 40)) -> tuple[Image.Image, I
     return Image.fromarray(line), Image.fromarray(colour)
 
 
+def photo(seed: int = 0, side: int = 96) -> np.ndarray:
+    """Shapes in colour before a shaded ground, with some texture, as photos have."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side] / side
+    ground = np.stack([120 + 80 * x, 150 + 60 * y, 200 - 90 * x * y], 2)
+    for _ in range(4):
+        cx, cy, r = rng.uniform(0.2, 0.8, 3) * (1, 1, 0.35)
+        ground[np.hypot(x - cx, y - cy) < r] = rng.uniform(20, 235, 3)
+    return np.rint(ground + rng.normal(0, 4, ground.shape)).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Twelve photos of several sizes at two depths."""
+    root = tmp_path / "photos"
+    (root / "deep" / "er").mkdir(parents=True)
+    for i in range(12):
+        folder = root if i % 2 else root / "deep" / "er"
+        Image.fromarray(photo(i, 64 + 4 * i)).save(folder / f"{i:02d}.png")
+    return root
+
+
 @pytest.fixture
 def pairs(tmp_path: Path) -> Path:
     """Two folders of twelve pairs: ``line`` and ``colour``."""

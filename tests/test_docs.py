@@ -23,6 +23,7 @@ PAGES = [
     "docs/translate.md",
     "examples/web/README.md",
     "docs/numbers.md",
+    "docs/photos.md",
 ]
 
 

@@ -116,7 +116,7 @@ class Turned(Generator):
 def test_mirroring_and_cropping_inside_the_graph_are_exact(suffix):
     """Also where the pad is larger than the image, and for one pixel."""
     program = captured(Turned(), "uint8")
-    data = exporting._onnx(program, {"target": "turned"}) if suffix == ".onnx" else exporting._pt2(program, {})
+    data = exporting.onnx_bytes(program, {"target": "turned"}) if suffix == ".onnx" else exporting._pt2(program, {})
     run = (exporting._onnx_run if suffix == ".onnx" else exporting._pt2_run)(data)
     for height, width in ((1, 1), (1, 40), (2, 3), (16, 33), (31, 32), (32, 48), (70, 5)):
         for batch in (1, 2):
@@ -189,7 +189,7 @@ def test_direction_and_weights_can_be_chosen(tmp_path):
 
 def test_a_graph_that_is_wrong_is_not_written(tmp_path, monkeypatch, ready):
     folder, file, _, _ = ready
-    monkeypatch.setattr(exporting, "_onnx", lambda *_: (folder / "m.onnx").read_bytes())
+    monkeypatch.setattr(exporting, "onnx_bytes", lambda *_: (folder / "m.onnx").read_bytes())
     (tmp_path / "m.onnx").write_bytes(b"an earlier file")
     honest = exporting._onnx_run
 

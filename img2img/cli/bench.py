@@ -12,12 +12,17 @@ from typing import Annotated
 
 import typer
 
+from img2img.cli.bench_derive import derive
+
 app = typer.Typer(help="Measure; medians after a warm-up.", no_args_is_help=True)
 
 
 @app.callback()
 def _group() -> None:
     pass
+
+
+app.command("derive")(derive)
 
 
 @app.command("start")

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from img2img.cli import data_check, data_tools
+from img2img.cli import data_check, data_sketch, data_tools
 
 app = typer.Typer(
-    help="Check folders of images; make pairs, splits and contact sheets; fetch the classic sets.", no_args_is_help=True
+    help="Check folders of images; make sketches, pairs, splits and contact sheets; fetch the classic sets.",
+    no_args_is_help=True,
 )
 
-for _verb in (data_check.check, data_tools.pair, data_tools.split, data_tools.sheet, data_tools.download):
+for _verb in (
+    data_check.check,
+    data_sketch.sketch,
+    data_tools.pair,
+    data_tools.split,
+    data_tools.sheet,
+    data_tools.download,
+):
     app.command(_verb.__name__)(_verb)

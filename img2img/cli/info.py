@@ -45,6 +45,9 @@ def info(
     p, t = header["preprocessing"], header["training"]
     if p:
         lines.append(f"preprocessing   {p['resize']} to {_size(p['load_size'])}, crops of {_size(p['size'])} px")
+    if "derived" in p:
+        maker = str(p["derived"]["class_path"]).rpartition(".")[2]
+        lines.append(f"inputs          made of the photos by {maker}{_ranges(p.get('drawings'))}")
     if t:
         said = [
             t.get("method"),
@@ -57,6 +60,14 @@ def info(
         ]
     lines.append(f"licence         {' '.join(str(header.get('licence', '')).split()) or 'not stated'}")
     typer.echo("\n".join(lines))
+
+
+def _ranges(drawings: dict[str, dict[str, float]] | None) -> str:
+    if drawings is None:
+        return ""
+    low, high = drawings["lowest"], drawings["highest"]
+    ink = f"{low['ink']:.0%} to {high['ink']:.0%} ink"
+    return f": {ink}, lines of {low['line_width_px']:g} to {high['line_width_px']:g} px"
 
 
 def _counted(training: dict[str, object], key: str, what: str) -> str:

@@ -20,6 +20,10 @@ def train(
     method: Annotated[
         str | None, typer.Option(help="pix2pix (pairs) or cyclegan (two unrelated sets).", rich_help_panel=_PEOPLE)
     ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Settings for a task, see configs/README.md: sketch2photo, ...", rich_help_panel=_PEOPLE),
+    ] = None,
     data: Annotated[
         list[Path] | None,
         typer.Option("--data", help="Data folder; or twice, one folder per domain.", rich_help_panel=_PEOPLE),
@@ -84,11 +88,20 @@ def train(
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the resolved config and stop.", rich_help_panel=_RESEARCH)
     ] = False,
+    diff: Annotated[
+        bool,
+        typer.Option(
+            "--diff",
+            help="With --print-config: only what the method's default has otherwise.",
+            rich_help_panel=_RESEARCH,
+        ),
+    ] = False,
 ) -> None:
     """Train a translator on a folder of images.
 
     Pairs (pix2pix): files with source and target side by side, or two folders with the same file names.
     No pairs (cyclegan): trainA/ and trainB/, or any two folders.
+    Photos alone: a preset draws, greys or shrinks them to make the pairs.
 
     [bold]Examples[/bold]
 
@@ -96,23 +109,23 @@ def train(
 
     img2img train --method cyclegan --data horse2zebra/ --domains horse zebra --out runs/h2z
 
+    img2img train --preset sketch2photo --data photos/ --out runs/sketch
+
     img2img train -c cyclegan.yaml --data horse2zebra/ --model.cycle_weight 5 --out runs/c5
     """
     from img2img.configured import nearest
     from img2img.errors import ConfigError
-    from img2img.shipped import config_file, recipe_file
+    from img2img.shipped import config_file
 
     known = [option for parameter in ctx.command.params for option in parameter.opts]
     for word in ctx.args:
         if word.startswith("-") and "." not in word and not word[1:2].isdigit():
             raise ConfigError(f"{word}: no such option{nearest(word, known)}")
-    words: list[str] = []
-    if method is not None:
-        words += ["-c", str(recipe_file(method, recipe))]
-    elif recipe != "default":
-        raise ConfigError(f"--recipe {recipe}: name the --method it belongs to")
-    elif not config:
-        raise ConfigError("expected --method pix2pix or --method cyclegan (or a config with -c)")
+    if diff and not print_config:
+        raise ConfigError("--diff says what --print-config is to print: add --print-config, or leave it out")
+    if preset is None and method is None and not config:
+        raise ConfigError("expected --method pix2pix, --method cyclegan, a --preset, or a config with -c")
+    method, words = _shipped_configs(method, recipe, preset)
     for path in config or []:
         words += ["-c", str(config_file(path))]
     flags: dict[str, object] = {
@@ -144,13 +157,50 @@ def train(
             f"--training.{name}=null" for name in ("epochs", "images", "minutes") if flags[f"training.{name}"] is None
         ]
     words += [f"--{key}={value}" for key, value in flags.items() if value is not None]
-    _run([*words, *ctx.args], _of_this_trial(out), print_config=print_config, override=override)
+    words += ctx.args
+    if print_config:
+        _print_config(words, method, diff=diff)
+    else:
+        _run(words, _of_this_trial(out), override=override)
 
 
-def _run(words: list[str], out: Path, *, print_config: bool, override: bool) -> None:
+def _shipped_configs(method: str | None, recipe: str, preset: str | None) -> tuple[str | None, list[str]]:
+    """Return the method, also where a preset alone names it, and the words for what ships for both."""
+    from img2img.errors import ConfigError
+    from img2img.shipped import method_of, preset_file, recipe_file
+
+    task = None if preset is None else preset_file(preset)
+    if task is not None:
+        meant = method_of(task)
+        if method not in {None, meant}:
+            raise ConfigError(f"--preset {preset} is for {meant}, not for --method {method}; leave one of them out")
+        method = meant
+    if method is None:
+        if recipe != "default":
+            raise ConfigError(f"--recipe {recipe}: name the --method or the --preset it belongs to")
+        return None, []
+    files = [recipe_file(method, recipe), *([task] if task else [])]
+    return method, [word for file in files for word in ("-c", str(file))]
+
+
+def _print_config(words: list[str], method: str | None, *, diff: bool) -> None:
+    import yaml
+
+    from img2img.errors import ConfigError
+    from img2img.shipped import recipe_file
+    from img2img.training.config import differences, resolve
+
+    tree = resolve(words).tree
+    if diff:
+        if method is None:
+            raise ConfigError("--diff compares with a method's default config: give --method or --preset")
+        tree = differences(tree, resolve(["-c", str(recipe_file(method, "default")), "--data.root=-"]).tree)
+    typer.echo(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), nl=False)
+
+
+def _run(words: list[str], out: Path, *, override: bool) -> None:
     import sys
 
-    import yaml
     from rich.console import Console
 
     from img2img.training.config import resolve
@@ -159,9 +209,6 @@ def _run(words: list[str], out: Path, *, print_config: bool, override: bool) -> 
     from img2img.training.run import train as run_training
 
     resolved = resolve(words)
-    if print_config:
-        typer.echo(yaml.safe_dump(resolved.tree, sort_keys=False, allow_unicode=True), nl=False)
-        return
     console = Console(quiet=rank_of_process() > 0)
     try:
         outcome = run_training(resolved, out, console, override=override)

@@ -65,6 +65,12 @@ def translate(
     worker_gpus: Annotated[
         float | None, typer.Option(min=0, help="Of each worker, such as 0.5; by default 1 where there are some.")
     ] = None,
+    normalise: Annotated[
+        str,
+        typer.Option(
+            help="auto or off: for translators of drawings, light lines on dark are inverted and paper made white."
+        ),
+    ] = "auto",
     strength: Annotated[float, typer.Option(min=0, max=1, help="1 is the translation, 0 the source.")] = 1.0,
     keep_color: Annotated[
         bool, typer.Option("--keep-color", help="Lightness of the translation, colours of the source.")
@@ -169,6 +175,7 @@ def translate(
         ("precision", precision, ("auto", "fp32", "bf16")),
         ("engine", engine, ("auto", "eager", "compiled", "onnx", "openvino", "int8")),
         ("frames", frames, ("all", "first")),
+        ("normalise", normalise, ("auto", "off")),
         ("icc", icc, ("srgb", "keep")),
         ("statistics", statistics, ("auto", "exact", "pooled", "reduced", "none")),
         ("video-statistics", video_statistics, ("clip", "frame")),
@@ -202,6 +209,7 @@ def translate(
         mark=not no_mark,
         controls=Controls(strength, keep_color, mask),
         video_statistics=video_statistics,  # type: ignore[arg-type]
+        normalise=normalise == "auto",
     )
     pool = Pool(workers, worker_cpus, worker_gpus)
     stdio = "-" in sources or out == "-"

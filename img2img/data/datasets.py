@@ -14,11 +14,12 @@ from img2img.data.cache import Store
 from img2img.data.folder import Source, Split
 from img2img.data.loading import Loader
 from img2img.data.sampler import Position, mix
-from img2img.data.transforms import Transforms, load_pixels
+from img2img.data.transforms import Transforms
 from img2img.errors import DataError
 
 T = TypeVar("T", bound=tuple[Any, ...])
 
+_RGB = 3
 _TRIES = 16
 """Unreadable files in a row after which the folder, not a file, is at fault."""
 
@@ -85,10 +86,15 @@ class PairedDataset(Dataset[Item]):
 
         def read(index: int) -> Item:
             a, b = self.split.a[index], self.split.b[index]
-            loaded_a, loaded_b = self.loader.pair(a, b)
-            sample_a, sample_b = self.transforms.paired(loaded_a.pixels, loaded_b.pixels, a.label, draw)
-            notes = [*loaded_a.notes, *loaded_b.notes, *sample_a.notes, *sample_b.notes]
-            return Item(sample_a.image, sample_b.image, a.name, b.name, notes)
+            if self.transforms.derive is not None:
+                photo = self.loader.alone(b, _RGB)
+                samples, notes = self.transforms.derived(photo.pixels, self.loader.channels, b.label, draw), photo.notes
+            else:
+                loaded_a, loaded_b = self.loader.pair(a, b)
+                samples = self.transforms.paired(loaded_a.pixels, loaded_b.pixels, a.label, draw)
+                notes = [*loaded_a.notes, *loaded_b.notes]
+            (image_a, notes_a), (image_b, notes_b) = samples
+            return Item(image_a, image_b, a.name, b.name, [*notes, *notes_a, *notes_b])
 
         return _first_readable(read, position.sample, len(self), strict=self.strict)
 
@@ -167,8 +173,7 @@ class FixedDataset(Dataset[Item]):
 
         def read(index: int) -> Item:
             a, b = self.split.a[index % len(self.split.a)], self.split.b[index % len(self.split.b)]
-            image_a = self.transforms.fixed(load_pixels(a, self.channels[0]))
-            image_b = self.transforms.fixed(load_pixels(b, self.channels[1]))
+            image_a, image_b = self.transforms.fixed_pair(self.split, index, self.channels)
             return Item(image_a, image_b, a.name, b.name, [])
 
         return _first_readable(read, index, len(self), strict=False)

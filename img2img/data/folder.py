@@ -179,6 +179,29 @@ def find_layout(
     )
 
 
+def find_photos(roots: Sequence[Path], *, source: str, domains: Sequence[str] | None = None) -> Layout:
+    """List a folder of photos, of any depth, whose partners are derived; in train, val and test where it has those.
+
+    Args:
+        roots: one folder.
+        source: what the derived domain is called.
+        domains: other names for the derived domain and the photos.
+
+    Raises:
+        DataError: if there is no such folder, or fewer than two photos to train on.
+    """
+    if len(roots) != 1 or not roots[0].is_dir():
+        raise DataError(f"expected one folder of photos, got {' '.join(map(str, roots))}")
+    names = (source, "photo") if domains is None else (domains[0], domains[-1])
+    folders = {split: roots[0] / n for split, ns in _SPLIT_NAMES.items() for n in ns if (roots[0] / n).is_dir()}
+    folders = folders if "train" in folders else {"train": roots[0]}
+    photos = {split: _whole(folder) for split, folder in folders.items()}
+    if len(photos["train"]) < 2:  # noqa: PLR2004 (one to train on, one to validate on)
+        raise DataError(f"{roots[0]}: expected two or more photos to train on, got {_names(photos['train'])}")
+    splits = {split: Split(sources, sources) for split, sources in photos.items()}
+    return Layout("photos", names, splits["train"], splits.get("validation"), splits.get("test"))
+
+
 def recognise(roots: list[Path], domains: Sequence[str] | None) -> tuple[str, tuple[str, str], dict[str, Split]]:
     """Return the kind of a layout, the names of its domains, and every image by split, pairs or not.
 

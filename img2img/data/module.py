@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from img2img.configured import Configured
 from img2img.data.cache import CacheName, Store
 from img2img.data.datasets import FixedDataset, PairedDataset, UnpairedDataset, collate
-from img2img.data.folder import Layout, Split, find_layout
+from img2img.data.derive.base import Derivation
+from img2img.data.folder import Layout, Split, find_layout, find_photos
 from img2img.data.sampler import EpochSampler, SeekableLoader
 from img2img.data.split import hold_out, refuse_unequal_shapes
 from img2img.data.transforms import CropName, Preprocessing, ResizeName, Transforms, load_pixels
@@ -29,7 +30,8 @@ class ImageData(Configured, LightningDataModule):
     """Images of two domains from a folder; domain a is the source, domain b the target.
 
     Layouts: side-by-side images, two folders, ``trainA``/``trainB``, or two folders given one by one; see
-    ``img2img.data.folder``. Without validation images some of the training images are held out.
+    ``img2img.data.folder``. Without validation images some of the training images are held out. With ``derive`` a
+    folder of targets (photos, at any depth) is enough.
 
     Args:
         root: the data folder, or the two folders of the domains.
@@ -38,6 +40,7 @@ class ImageData(Configured, LightningDataModule):
         to: domain that is translated into; the second by default.
         size: side of training crops in pixels, or [height, width].
         load_size: side that images are resized to before the crop, or [height, width]; 286/256 of the size by default.
+        derive: makes the sources of pairs from the targets, such as ``img2img.data.derive.Sketch``.
         resize: short-side keeps the aspect, stretch ignores it as the originals do, none keeps the file's size.
         crop: where training crops are cut: random, or centre.
         flip: mirror left to right at random.
@@ -53,7 +56,8 @@ class ImageData(Configured, LightningDataModule):
         seed: decides order, draws and what is held out.
 
     Raises:
-        ValueError: for a size, share or strength out of its range.
+        ValueError: for a size, share or strength out of its range; for ``derive`` with unpaired
+            images, or options it has no use for.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class ImageData(Configured, LightningDataModule):
         to: str | None = None,
         size: int | list[int] = 256,
         load_size: int | list[int] | None = None,
+        derive: Derivation | None = None,
         resize: ResizeName = "short-side",
         crop: CropName = "random",
         flip: bool = True,
@@ -97,6 +102,12 @@ class ImageData(Configured, LightningDataModule):
         for channels in (channels_a, channels_b):
             if channels not in {1, 3}:
                 raise ValueError(f"channels: expected 1 (grey) or 3 (RGB), got {channels}")
+        if derive is not None and not paired:
+            raise ValueError("derive makes pairs, which this method does not use: leave it out, or use pix2pix")
+        if derive is not None and (to is not None or allow_orphans):
+            unused = "allow_orphans" if allow_orphans else f"to {to}"
+            raise ValueError(f"{unused}: with derive every photo has a partner and is translated into; leave it out")
+        self.derive = derive
         self.roots = [Path(r) for r in ([root] if isinstance(root, str) else root)]
         self.paired, self.domain_names, self.to = paired, domains, to
         self.preprocessing = Preprocessing((height, width), load, resize, flip, photometric, crop)
@@ -114,6 +125,11 @@ class ImageData(Configured, LightningDataModule):
         assert self.layout is not None
         return self.layout.domains
 
+    @property
+    def transforms(self) -> Transforms:
+        """What turns files into samples."""
+        return Transforms(self.preprocessing, self.derive)
+
     def setup(self, stage: str | None = None) -> None:
         """List the files, once; with ``strict`` read them all.
 
@@ -123,9 +139,12 @@ class ImageData(Configured, LightningDataModule):
         del stage
         if self.layout is not None:
             return
-        layout = find_layout(
-            self.roots, paired=self.paired, domains=self.domain_names, to=self.to, allow_orphans=self.allow_orphans
-        )
+        if self.derive is not None:
+            layout = find_photos(self.roots, source=self.derive.source, domains=self.domain_names)
+        else:
+            layout = find_layout(
+                self.roots, paired=self.paired, domains=self.domain_names, to=self.to, allow_orphans=self.allow_orphans
+            )
         if self.paired and self.preprocessing.resize != "stretch":
             for split in (layout.train, layout.validation):
                 if split is not None:
@@ -157,7 +176,7 @@ class ImageData(Configured, LightningDataModule):
         dataset = kind(
             self.layout.train,
             self._channels,
-            Transforms(self.preprocessing),
+            self.transforms,
             self.seed,
             strict=self.strict,
             store=None if self.cache == "off" else Store(self.cache, self.roots),
@@ -176,7 +195,7 @@ class ImageData(Configured, LightningDataModule):
         """Return the validation images, one at a time, in order; evenly spaced ones where that is too many."""
         assert self.layout is not None
         assert self.layout.validation is not None
-        dataset: Dataset[Any] = FixedDataset(self.layout.validation, self._channels, Transforms(self.preprocessing))
+        dataset: Dataset[Any] = FixedDataset(self.layout.validation, self._channels, self.transforms)
         count = max(len(self.layout.validation.a), len(self.layout.validation.b))
         if at_most is not None and at_most < count:
             dataset = Subset(dataset, [i * count // at_most for i in range(at_most)])

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from img2img.data.folder import Source
+from img2img.data.derive.base import Derivation
+from img2img.data.folder import Source, Split
 from img2img.data.sampler import mix
 from img2img.errors import DataError
 from img2img.image import (
@@ -28,6 +29,9 @@ from img2img.image import (
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would ask a server for a newer version
 import albumentations as A
+
+_DERIVE, _VALIDATION = 3, 4
+"""Among the draws of a sample, and in place of an epoch: whose derivation is drawn."""
 
 ResizeName = Literal["short-side", "stretch", "none"]
 """``short-side``: the shorter side becomes the load size, aspect kept. ``stretch``: both sides become the load size, as
@@ -148,10 +152,12 @@ class Transforms:
 
     Args:
         preprocessing: sizes and strengths.
+        derive: makes sources of their targets; None for sources of their own.
     """
 
-    def __init__(self, preprocessing: Preprocessing) -> None:
+    def __init__(self, preprocessing: Preprocessing, derive: Derivation | None = None) -> None:
         self.preprocessing = p = preprocessing
+        self.derive = derive
         # 4: cv2.BORDER_REFLECT_101, a mirror that leaves the edge single
         self._pad = A.PadIfNeeded(*p.size, border_mode=4)
         s = p.photometric
@@ -169,6 +175,32 @@ class Transforms:
                 ]
             ),
         }
+
+    def derived(self, photo: Pixels, channels: tuple[int, int], name: str, seed: int) -> tuple[Sample, Sample]:
+        """Draw a pair of a photo and what is derived from its crop.
+
+        There the lines' widths in pixels are what the network sees, and the work is that of one crop.
+
+        Args:
+            photo: uint8 [H, W, 3].
+            channels: of source and target.
+            name: for messages.
+            seed: decides every draw.
+        """
+        assert self.derive is not None
+        photo, notes = self._placed(photo, name, seed)
+        drawn = with_channels(self.derive(photo, mix(seed, _DERIVE, 0)), channels[0])
+        target = to_tensor(with_channels(photo, channels[1]))
+        return Sample(to_tensor(self._jitter(drawn, seed)), notes), Sample(target, [])
+
+    def fixed_pair(self, split: Split, index: int, channels: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Prepare a pair for evaluation: always the same, derivation included."""
+        a, b = split.a[index % len(split.a)], split.b[index % len(split.b)]
+        if self.derive is None:
+            return self.fixed(load_pixels(a, channels[0])), self.fixed(load_pixels(b, channels[1]))
+        photo = self._central(load_pixels(b, 3))
+        drawn = self.derive(photo, mix(0, _VALIDATION, index))
+        return to_tensor(with_channels(drawn, channels[0])), to_tensor(with_channels(photo, channels[1]))
 
     def paired(self, a: Pixels, b: Pixels, name: str, seed: int) -> tuple[Sample, Sample]:
         """Draw one geometry for both images of a pair, and light and colour for the source alone.
@@ -222,10 +254,15 @@ class Transforms:
 
     def alone(self, pixels: Pixels, name: str, seed: int) -> Sample:
         """Draw geometry, light and colour of one image by itself."""
+        placed, notes = self._placed(pixels, name, seed)
+        return Sample(to_tensor(self._jitter(placed, seed)), notes)
+
+    def _placed(self, pixels: Pixels, name: str, seed: int) -> tuple[Pixels, list[str]]:
+        """Draw the geometry of one image."""
         notes = self._notes(pixels, name)
         pixels = self.sized(pixels)
         (cut,) = self.cut(seed, pixels)
-        return Sample(to_tensor(self._jitter(cut, seed)), notes)
+        return cut, notes
 
     def fixed(self, pixels: Pixels) -> Tensor:
         """Prepare an image for evaluation, without any draw: to the training size, the middle of it.
@@ -233,17 +270,20 @@ class Transforms:
         Returns:
             float32 [C, size] in [-1, 1].
         """
+        return to_tensor(self._central(pixels))
+
+    def _central(self, pixels: Pixels) -> Pixels:
         p = self.preprocessing
         height, width = p.size
         shape = pixels.shape
         if p.resize == "stretch":
-            return to_tensor(resized(pixels, height, width))
+            return resized(pixels, height, width)
         if p.resize == "short-side":
             scale = max(height / shape[0], width / shape[1])
             pixels = resized(pixels, max(round(shape[0] * scale), height), max(round(shape[1] * scale), width))
         pixels = self._padded(pixels)
         top, left = _middle((pixels.shape[0] - height, pixels.shape[1] - width))
-        return to_tensor(pixels[top : top + height, left : left + width])
+        return pixels[top : top + height, left : left + width]
 
     def _padded(self, pixels: Pixels) -> Pixels:
         height, width = self.preprocessing.size

@@ -18,6 +18,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from img2img import methods
 from img2img.configured import find_class, nearest
+from img2img.data.derive import Derivation
 from img2img.data.module import ImageData
 from img2img.devices import DeviceName, PrecisionName
 from img2img.errors import ConfigError
@@ -143,6 +144,25 @@ class Resolved:
         return built.model, built.data, built.training
 
 
+def differences(tree: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
+    """Return what a config has otherwise than another; a class that differs with all of its options.
+
+    Args:
+        tree: plain data of a config.
+        default: of the one to compare with.
+    """
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        before = default.get(key)
+        if value == before:
+            continue
+        if isinstance(value, dict) and isinstance(before, dict) and _class_name(value) == _class_name(before):
+            found[key] = differences(value, before)
+        else:
+            found[key] = value
+    return found
+
+
 def resolve(words: Sequence[str]) -> Resolved:
     """Parse ``-c FILE`` and ``--a.b value`` words, later ones winning.
 
@@ -244,7 +264,9 @@ def _check_options(options: dict[str, Any], where: str, cls: Any) -> None:
         if key not in parameters:
             raise ConfigError(f"--{where}.{key}: {cls.__name__} has no such option{nearest(key, parameters)}")
         default = parameters[key].default
-        if isinstance(default, type) and issubclass(default, Generator | Discriminator):
+        if cls is ImageData and key == "derive" and value not in (None, "null"):
+            _check_part(value, f"{where}.{key}", None, Derivation)
+        elif isinstance(default, type) and issubclass(default, Generator | Discriminator):
             base = Generator if issubclass(default, Generator) else Discriminator
             _check_part(value, f"{where}.{key}", default, base)
         elif dataclasses.is_dataclass(default) and isinstance(value, dict):
@@ -267,11 +289,18 @@ def _subclasses(base: type) -> list[type]:
 def _merge(into: dict[str, Any], new: dict[str, Any]) -> None:
     for key, value in new.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict):
+            if _class_name(value) not in {None, _class_name(into[key])}:
+                into[key] = {}  # another class: the options of the one before are not its own
             _merge(into[key], value)
         elif isinstance(value, dict) and isinstance(into.get(key), str):
             into[key] = {"class_path": into[key], **value}
         else:
             into[key] = value
+
+
+def _class_name(part: dict[str, Any]) -> str | None:
+    path = part.get("class_path")
+    return None if path is None else str(path).rpartition(".")[2]
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

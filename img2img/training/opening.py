@@ -49,12 +49,15 @@ def say(
     several = f"{world.size} x " if world.size > 1 else ""
     place = f"{several}{device.type}{threads} in {precision}, {parameters:.1f}M parameters"
     console.print(f"{type(module).__name__} {a} {arrow} {b} on {place}", highlight=False)
-    if data.to is None and len(module.generators()) == 1:
+    if data.to is None and data.derive is None and len(module.generators()) == 1:
         console.print(f"direction: {a} -> {b}; --to {a} for the other way", highlight=False)
+    kind = data.layout.kind
+    if data.derive is not None:
+        kind = f"photos, from each of which {type(data.derive).__name__} makes its {a}"
     where = f"held out of them by seed {options.seed}" if data.held_out else "from the data folder"
     validating = f"{len(held.a)} pairs" if data.paired else f"{len(held.a)} + {len(held.b)} images"
     console.print(
-        f"data: {data.layout.kind}, {counts} to train on; validating on {validating} {where}",
+        f"data: {kind}, {counts} to train on; validating on {validating} {where}",
         highlight=False,
         soft_wrap=True,
     )

@@ -16,7 +16,6 @@ from img2img.batch import Batch
 from img2img.data.datasets import FixedDataset, collate
 from img2img.data.folder import Split
 from img2img.data.module import ImageData
-from img2img.data.transforms import Transforms
 from img2img.image import Pixels, to_pixels
 from img2img.losses.adversarial import Wasserstein
 from img2img.methods.base import TranslationModule
@@ -274,7 +273,7 @@ def _through(network: Generator, images: Tensor, batch_size: int) -> Tensor:
 
 def _load(data: ImageData, split: Split) -> Pair:
     height, width = data.preprocessing.size
-    dataset = FixedDataset(split, (data.channels_a, data.channels_b), Transforms(data.preprocessing))
+    dataset = FixedDataset(split, (data.channels_a, data.channels_b), data.transforms)
     distinct = min(len(split.a), len(split.b))
     count = min(PROBED, max(_MAX_VALUES // (3 * height * width), _FEWEST), distinct)
     chosen = Subset(dataset, [i * distinct // count for i in range(count)])

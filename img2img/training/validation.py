@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import shutil
 import time
@@ -24,6 +25,7 @@ from img2img.methods import ranks
 from img2img.methods.base import TranslationModule
 from img2img.methods.export import directions, translator_file
 from img2img.metrics.random_features import kernel_distance, random_features
+from img2img.training.derived import about_inputs
 from img2img.training.notes import DataNotes
 from img2img.training.page import DECIDING, deciding, write_run_page
 from img2img.training.samples import log_samples
@@ -154,6 +156,10 @@ class Validation(Callback):
         self._validated_at = module.batches
         self._spent += time.monotonic() - began
 
+    @functools.cached_property
+    def _about_inputs(self) -> dict[str, Any]:
+        return about_inputs(self.data)
+
     def show(self, trainer: Trainer, module: TranslationModule) -> None:
         """Write the translator, panels of some held-out images, and the page."""
         batches = list(self.data.val_dataloader(self.samples))
@@ -161,7 +167,7 @@ class Validation(Callback):
         file = translator_file(
             module,
             self.data.domains,
-            {"size": list(p.size), "load_size": list(p.load_size), "resize": p.resize},
+            {"size": list(p.size), "load_size": list(p.load_size), "resize": p.resize, **self._about_inputs},
             {
                 "training_images": len(self.data.layout.train.a) if self.data.layout else 0,
                 "scores": {name: round(value, 6) for name, value in self.scores.items()},

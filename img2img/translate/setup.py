@@ -43,6 +43,7 @@ class Setup:
         mark: whether outputs say that they are generated, and by what.
         controls: what of the source is kept.
         video_statistics: of norms in videos.
+        normalise: see :func:`img2img.load`.
     """
 
     model: Path
@@ -62,6 +63,7 @@ class Setup:
     mark: bool = True
     controls: Controls = field(default_factory=Controls)
     video_statistics: VideoStatistics = "clip"
+    normalise: bool = True
 
     def load(self, say: Say = lambda _: None) -> Translator:
         """Load the translator, on the first of several devices.
@@ -85,6 +87,7 @@ class Setup:
             batch=self.batch,
             stochastic=self.stochastic,
             seed=self.seed,
+            normalise=self.normalise,
         )
 
     def marked(self, translator: Translator) -> Files:

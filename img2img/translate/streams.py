@@ -14,6 +14,7 @@ from img2img.translate.files import Files
 from img2img.translate.how import Made, Reached, Stream
 from img2img.translate.inputs import Job
 from img2img.translate.steady import steadied
+from img2img.translate.tiff import translate_tiff
 from img2img.translate.translation import Translation
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Streams:
         """Return what translates this file, or None if it is read, translated and written as pictures."""
         if is_video(job.target):
             return self._video
-        as_it_is = self.size is None and self.controls == Controls()
+        as_it_is = self.size is None and self.controls == Controls() and self.translator.drawings is None
         return self._tiff if as_it_is and self.files.goes_by_regions(job.source, job.name) else None
 
     def settings(self) -> dict[str, Any]:
@@ -59,7 +60,8 @@ class Streams:
 
     def _tiff(self, job: Job, reached: Reached) -> Made:
         del reached
-        self.translator.large_tiff(job.source, job.target, self.to, self.files.max_pixels or MAX_PIXELS)
+        on, limit = self.translator, self.files.max_pixels or MAX_PIXELS
+        translate_tiff(on.networks[on.direction(self.to)], job.source, job.target, max_pixels=limit, memory=on.memory)
         signed = ", not signed" if self.files.signer else ""
         return Made(f"read and written by regions: no EXIF, no XMP{signed}")
 
@@ -84,4 +86,4 @@ class Streams:
             return
         network = on.networks[on.direction(self.to)]
         with steadied(network, on.device, on.precision, on.memory, frames) as engine:
-            yield Translation(lambda batch, precision: engine(batch), network.in_channels)  # noqa: ARG005 (8 bits)
+            yield Translation(lambda batch, precision: engine(batch), network.in_channels, drawings=on.drawings)  # noqa: ARG005 (8 bits)

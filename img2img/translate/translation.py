@@ -12,6 +12,8 @@ from torch import Tensor
 
 from img2img.errors import ConfigError, DataError
 from img2img.image import Picture, resized, resized_plane, to_pixels, to_tensor, with_channels
+from img2img.image.picture import join
+from img2img.translate.drawings import Drawings
 from img2img.translate.engines.base import Precision
 
 
@@ -43,6 +45,7 @@ class Translation:
         channels: that the network takes.
         size: shorter side in pixels to resize sources to first; None keeps their own size.
         batch: images of one size that go through the network together.
+        drawings: those of the training, to which sources are brought nearer; None leaves sources as they are.
         restore_size: resize results back to their sources' own sizes; alpha then stays untouched.
 
     Raises:
@@ -53,6 +56,7 @@ class Translation:
     channels: int
     size: int | None = None
     batch: int = 1
+    drawings: Drawings | None = None
     restore_size: bool = False
 
     def __post_init__(self) -> None:
@@ -76,7 +80,11 @@ class Translation:
             if not self.restore_size:
                 alpha = None if alpha is None else resized_plane(alpha, height, width)
         back_to = shape if self.restore_size else None
-        return Prepared(to_tensor(pixels), replace(picture, pixels=pixels, alpha=alpha), back_to)
+        said: tuple[str, ...] = ()
+        if self.drawings is not None:
+            pixels, said = self.drawings.normalise(pixels)
+        picture = replace(picture, pixels=pixels, alpha=alpha, reduced=join(picture.reduced, *said))
+        return Prepared(to_tensor(pixels), picture, back_to)
 
     def bucket(self, prepared: Prepared) -> tuple[Hashable, int]:
         """Return what pictures that go together have in common, and how many go together."""

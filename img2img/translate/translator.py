@@ -19,7 +19,6 @@ from img2img.configured import nearest
 from img2img.devices import resolve_device, resolve_precision
 from img2img.errors import ConfigError, DataError
 from img2img.image import (
-    MAX_PIXELS,
     Mark,
     Picture,
     Pixels,
@@ -32,6 +31,7 @@ from img2img.image import (
 from img2img.networks.base import Generator
 from img2img.networks.layers.convolutions import as_torch_does
 from img2img.translate.controls import Controls
+from img2img.translate.drawings import Drawings
 from img2img.translate.draws import draw_by_place
 from img2img.translate.engines.base import Engine, EngineName, Precision
 from img2img.translate.engines.choice import engine_of, fastest
@@ -44,7 +44,6 @@ from img2img.translate.journal import last_settings
 from img2img.translate.memory import Memory
 from img2img.translate.report import FolderReport
 from img2img.translate.streams import Streams, VideoStatistics
-from img2img.translate.tiff import translate_tiff
 from img2img.translate.translation import Translation
 
 _GPU_BATCH = 16
@@ -72,6 +71,8 @@ class Translator:
             faster, and 16 on a GPU.
         stochastic: leave dropout on, as pix2pix's authors did; ``seed`` then decides the draw.
         seed: of the dropout, anew for every image; see :mod:`img2img.translate.draws`.
+        normalise: bring drawings nearer to those that the translator was trained on (:mod:`drawings`), where its
+            header knows them.
     """
 
     def __init__(
@@ -87,7 +88,9 @@ class Translator:
         batch: int | None = None,
         stochastic: bool = False,
         seed: int = 0,
+        normalise: bool = True,
     ) -> None:
+        self.drawings = Drawings.from_header(header) if normalise else None
         self.weights, self.precision, self.memory = weights, precision, memory or Memory()
         self.header, self.engine = dict(header), engine
         self.device = device or torch.device("cpu")
@@ -204,7 +207,7 @@ class Translator:
     def translation(self, to: str | None = None, size: int | None = None, *, restore_size: bool = False) -> Translation:
         """Return what translates pictures, for :func:`translate_folder`; arguments as :meth:`picture`."""
         channels = self.networks[self.direction(to)].in_channels
-        return Translation(partial(self.tensor, to=to), channels, size, self.batch, restore_size)
+        return Translation(partial(self.tensor, to=to), channels, size, self.batch, self.drawings, restore_size)
 
     @overload
     def __call__(self, image: Picturelike, to: str | None = None) -> Any: ...
@@ -252,18 +255,6 @@ class Translator:
             return np.concatenate([with_channels(translated.pixels, 3), alpha[..., None]], axis=2)
         return translated.pixels[..., 0] if translated.pixels.shape[2] == 1 else translated.pixels
 
-    def large_tiff(self, source: Path, target: Path, to: str | None = None, max_pixels: int = MAX_PIXELS) -> None:
-        """Translate a TIFF that need not fit into memory, in float32; see :mod:`img2img.translate.tiff`.
-
-        Args:
-            source: the file.
-            target: where to write; whole or not there.
-            to: target domain.
-            max_pixels: larger images are refused.
-        """
-        network = self.networks[self.direction(to)]
-        translate_tiff(network, source, target, max_pixels=max_pixels, memory=self.memory)
-
     def how(
         self,
         to: str | None = None,
@@ -310,6 +301,7 @@ class Translator:
             "overlap": self.memory.overlap_px,
             "statistics": self.memory.statistics,
             "seed": self.seed if self.stochastic else None,
+            **({} if self.drawings is None else {"drawings": "normalised"}),
         }
 
     def folder(
@@ -359,6 +351,7 @@ def load(
     batch: int | None = None,
     stochastic: bool = False,
     seed: int = 0,
+    normalise: bool = True,
 ) -> Translator:
     """Load a translator file or the translator of a run folder.
 
@@ -374,6 +367,7 @@ def load(
         batch: images of one size that go through the network together, see :class:`Translator`.
         stochastic: leave dropout on.
         seed: of the dropout.
+        normalise: bring drawings nearer to those of the training, see :class:`Translator`.
 
     Raises:
         ModelFileError: if it is missing, truncated, foreign, newer than this version, or a pickle.
@@ -397,4 +391,5 @@ def load(
         batch=batch,
         stochastic=stochastic,
         seed=seed,
+        normalise=normalise,
     )

@@ -46,13 +46,13 @@ class StridedConv2d(PaddedConv2d):
     def forward(self, features: Tensor) -> Tensor:
         """Map [B, in, H, W] to [B, out, H', W']."""
         side, stride, padding = self.kernel_size[0], self.stride[0], self.padding[0]
-        if not self.as_matrix or self.padding_mode != "zeros":
+        if not self.as_matrix or self.padding_mode != "zeros" or not _on_cpu(features):
             return super().forward(features)
         assert isinstance(padding, int)
         batch, _, height, width = features.shape
         rows, lines = ((length + 2 * padding - side) // stride + 1 for length in (height, width))
         # where the output is one pixel wide, oneDNN 3.13 with AMX reads memory that nobody wrote (bf16, torch 2.15)
-        if not _few_pixels(features, self.weight) and (lines > 1 or not _on_cpu(features)):
+        if not _few_pixels(features, self.weight) and lines > 1:
             return super().forward(features)
         columns = F.unfold(features, side, stride=stride, padding=padding)  # [B, in * kernel, pixels]
         product = self.weight.flatten(1) @ columns.transpose(0, 1).flatten(1)

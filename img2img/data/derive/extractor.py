@@ -1,0 +1,86 @@
+"""Derivations from other packages: anything that turns an image into an image."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable
+from typing import Any, Literal, final
+
+import numpy as np
+from PIL import Image
+
+from img2img.data.derive.base import Derivation
+from img2img.errors import ConfigError
+from img2img.image import Pixels, resized, with_channels
+
+
+@final
+class Extractor(Derivation):
+    """A learned or foreign extractor, such as HED from controlnet-aux, named by its full import path.
+
+    ``maker(**arguments)`` is called once in each loader process and gives something that is called with a photo, as a
+    Pillow image or (``takes: array``) uint8 [H, W, 3], and returns an image of either kind and of any size; it is
+    resized to the photo's.
+
+    Args:
+        maker: a class or function, such as ``controlnet_aux.HEDdetector.from_pretrained``.
+        arguments: for it.
+        takes: what the extractor is called with.
+        invert: for light lines on black, as most learned extractors draw them.
+
+    Raises:
+        ConfigError: when first called, if there is no such thing, or it returns something else than an image.
+    """
+
+    source = "sketch"
+    drawing = True
+
+    def __init__(
+        self,
+        maker: str,
+        arguments: dict[str, Any] | None = None,
+        takes: Literal["image", "array"] = "image",
+        invert: bool = False,
+    ) -> None:
+        if takes not in {"image", "array"}:
+            raise ValueError(f"takes: expected image or array, got {takes}")
+        self.maker, self.arguments, self.takes, self.invert = maker, dict(arguments or {}), takes, invert
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what was made: a loader process makes its own, and it need not be something that can be sent."""
+        return {name: value for name, value in vars(self).items() if name != "_extract"}
+
+    @functools.cached_property
+    def _extract(self) -> Callable[[Any], Any]:
+        extract: Callable[[Any], Any] = _find(self.maker)(**self.arguments)
+        return extract
+
+    def __call__(self, photo: Pixels, seed: int) -> Pixels:
+        """Extract; the seed is not used, an extractor has no draws; see :class:`Derivation`."""
+        del seed
+        made = self._extract(Image.fromarray(photo) if self.takes == "image" else photo.copy())
+        pixels = np.asarray(made.convert("RGB") if isinstance(made, Image.Image) else made)
+        pixels = pixels[..., None] if pixels.ndim == 2 else pixels  # noqa: PLR2004 (grey)
+        if pixels.dtype != np.uint8 or pixels.ndim != 3:  # noqa: PLR2004 ([H, W, C])
+            raise ConfigError(f"{self.maker}: expected an image or uint8 [H, W, C], got {pixels.dtype} {pixels.shape}")
+        drawn = resized(with_channels(np.ascontiguousarray(pixels), 3), *photo.shape[:2])
+        return 255 - drawn if self.invert else drawn
+
+
+def _find(path: str) -> Callable[..., Any]:
+    """Import the longest part of a path that is a module, and take the rest as attributes of it."""
+    names = path.split(".")
+    for count in range(len(names) - 1, 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(names[:count]))
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{path}.".startswith(f"{error.name}."):
+                raise  # the module is there and something that it needs is not
+            continue
+        for name in names[count:]:
+            found = getattr(found, name, None)
+        if callable(found):
+            return found  # type: ignore[no-any-return]
+        break
+    raise ConfigError(f"{path}: no such class or function; expected a full import path, and its package installed")
