@@ -105,7 +105,7 @@ class Translation:
         Raises:
             DataError: if the network gave something that is no number, which would come out as black or as noise.
         """
-        if not bool(torch.isfinite(translated.sum())):
+        if not np.isfinite(translated.numpy().sum()):  # torch would start threads in each thread that writes
             raise DataError("the network gave NaN or infinity; try --precision fp32, or another translator")
         pixels = to_pixels(translated, prepared.picture.pixels.dtype)
         return replace(prepared.picture, pixels=resized(pixels, *(prepared.back_to or pixels.shape[:2])))
