@@ -220,6 +220,8 @@ def test_ctrl_c_keeps_the_part_and_the_same_command_goes_on(server, tmp_path):
         stdout=subprocess.DEVNULL,
         text=True,
         cwd=ROOT,
+        # a shell's background job, such as a test run may be, would hand down that Ctrl-C is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 (no threads are held here)
     )
     part, _ = part_files(tmp_path / "h2z.zip")
     deadline = time.monotonic() + 60
