@@ -14,6 +14,7 @@ from torch import Tensor
 from img2img.data.derive.base import Derivation
 from img2img.data.folder import Source, Split
 from img2img.data.sampler import mix
+from img2img.data.split import same_shape
 from img2img.errors import DataError
 from img2img.image import (
     Picture,
@@ -40,7 +41,6 @@ in the originals. ``none``: the file's own size."""
 CropName = Literal["random", "centre"]
 
 _JPEG_SUFFIXES = (".jpg", ".jpeg")
-_SAME_ASPECT = 0.02  # as where the sizes are looked at before training
 
 
 class Sample(NamedTuple):
@@ -238,13 +238,12 @@ class Transforms:
         Raises:
             DataError: with the name, if they differ in aspect and are not stretched.
         """
-        if self.preprocessing.resize != "stretch":
-            ratio = (a.shape[0] * b.shape[1]) / (a.shape[1] * b.shape[0])
-            if abs(ratio - 1) > _SAME_ASPECT:
-                raise DataError(
-                    f"{name}: source is {a.shape[1]}x{a.shape[0]} and target {b.shape[1]}x{b.shape[0]} px; "
-                    "expected one aspect (or --data.resize stretch)"
-                )
+        shapes = [(pixels.shape[1], pixels.shape[0]) for pixels in (a, b)]
+        if self.preprocessing.resize != "stretch" and not same_shape(*shapes):
+            raise DataError(
+                f"{name}: source is {a.shape[1]}x{a.shape[0]} and target {b.shape[1]}x{b.shape[0]} px; "
+                "expected one aspect (or --data.resize stretch)"
+            )
         a = self.sized(a)
         return a, resized(b, *a.shape[:2])
 

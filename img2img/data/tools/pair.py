@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from img2img.data.folder import Source, few, pair_folders
-from img2img.data.split import SAME_ASPECT, upright_size
+from img2img.data.split import same_shape, upright_size
 from img2img.errors import DataError
 from img2img.image import Picture, Plane, atomically, format_of, read_picture, resized, resized_plane, write_picture
 
@@ -170,7 +170,7 @@ def _together(one: Source, two: Source, order: Order) -> tuple[Picture, str]:
     notes = [picture.reduced for picture in (a, b)]
     (height, width), (before_height, before_width) = b.pixels.shape[:2], a.pixels.shape[:2]
     if (before_height, before_width) != (height, width):
-        if abs(before_width * height / (before_height * width) - 1) > SAME_ASPECT:
+        if not same_shape((before_width, before_height), (width, height)):
             notes.append(f"stretched from {before_width}x{before_height} to {width}x{height}")
         alpha = None if a.alpha is None else resized_plane(a.alpha, height, width)
         a = replace(a, pixels=resized(a.pixels, height, width), alpha=alpha)
