@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from img2img.configured import describe, factory
 from img2img.networks.base import Generator
+from img2img.networks.discriminators.lite import LiteDiscriminator
 from img2img.networks.discriminators.multiscale import MultiscaleDiscriminator
 from img2img.networks.discriminators.patch import PatchDiscriminator
 from img2img.networks.discriminators.pixel import PixelDiscriminator
@@ -36,6 +37,7 @@ SMALL = {
     "ResNetGenerator": {"num_blocks": 2, "base_channels": 4},
     "ResUNetGenerator": {"widths": (4, 8), "num_blocks": 1, "base_channels": 4, "attention_levels": 1},
     "MultiscaleDiscriminator": {"base_channels": 4},
+    "LiteDiscriminator": {"base_channels": 4},
     "PatchDiscriminator": {"base_channels": 4},
     "PixelDiscriminator": {"base_channels": 4},
 }
@@ -78,8 +80,8 @@ COUNTS = [  # published totals, by instantiating the reference code
     (MultiscaleDiscriminator, (6,), {"num_scales": 3}, 3 * 2_767_809),
     (ResUNetGenerator, (3, 3), {}, 15_961_635),  # and its variant of fewer blocks: counts of a prototype
     (ResUNetGenerator, (3, 3), {"widths": (48, 96, 192, 384, 384), "num_blocks": 1}, 17_469_411),
-    (PatchDiscriminator, (6,), {"norm": "none", "tail": "lite"}, 1_254_337),
-    (MultiscaleDiscriminator, (6,), {"norm": "none", "tail": "lite"}, 2 * 1_254_337),
+    (LiteDiscriminator, (6,), {"num_scales": 1}, 1_254_337),
+    (LiteDiscriminator, (6,), {}, 2 * 1_254_337),
     (PixelDiscriminator, (3,), {}, 8_705),
     (PixelDiscriminator, (6,), {}, 8_897),
     (PixelDiscriminator, (3,), {"norm": "batch"}, 8_832),
@@ -99,12 +101,15 @@ def test_cyclegan_has_28_285_832_parameters():
 
 
 @pytest.mark.parametrize(
-    ("num_layers", "tail", "side"),
-    [(1, "wide", 16), (2, "wide", 34), (3, "wide", 70), (4, "wide", 142), (5, "wide", 286), (3, "lite", 54)],
+    ("cls", "options", "side"),
+    [
+        *((PatchDiscriminator, {"num_layers": n}, side) for n, side in ((1, 16), (2, 34), (3, 70), (4, 142), (5, 286))),
+        (LiteDiscriminator, {"num_scales": 1}, 54),
+    ],
 )
-def test_receptive_field_is_the_published_one(num_layers, tail, side):
+def test_receptive_field_is_the_published_one(cls, options, side):
     """The gradient of one logit is non-zero on exactly side x side pixels, with the norm removed."""
-    network = PatchDiscriminator(1, num_layers=num_layers, base_channels=2, norm="none", tail=tail)
+    network = cls(1, base_channels=2, norm="none", **options)
     for parameter in network.parameters():  # positive weights and a large input: no path is cut by chance
         nn.init.constant_(parameter, 0.01)
     image = torch.ones(1, 1, 384, 384, requires_grad=True)

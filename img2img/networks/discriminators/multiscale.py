@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from img2img.networks.base import Discriminator
-from img2img.networks.discriminators.patch import PatchDiscriminator, TailName
+from img2img.networks.discriminators.patch import PatchDiscriminator
 from img2img.networks.layers.norm import NormName
 
 
@@ -24,7 +24,6 @@ class MultiscaleDiscriminator(Discriminator):
         norm: kind of norm, see ``NormName``.
         spectral_norm: divide every convolution's weight by its largest singular value (Miyato et al. 2018, arXiv
             1802.05957).
-        tail: what follows the strided convolutions of each, see ``TailName``.
 
     Raises:
         ValueError: for fewer than one scale.
@@ -38,13 +37,11 @@ class MultiscaleDiscriminator(Discriminator):
         base_channels: int = 64,
         norm: NormName = "instance",
         spectral_norm: bool = False,
-        tail: TailName = "wide",
     ) -> None:
         super().__init__()
         self.in_channels = in_channels
         self.scales = nn.ModuleList(
-            PatchDiscriminator(in_channels, num_layers, base_channels, norm, spectral_norm, tail)
-            for _ in range(num_scales)
+            PatchDiscriminator(in_channels, num_layers, base_channels, norm, spectral_norm) for _ in range(num_scales)
         )
 
     def features(self, images: Tensor) -> list[list[Tensor]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from torch import Tensor, nn
 
 from img2img.networks.base import Discriminator
@@ -11,17 +9,12 @@ from img2img.networks.layers.norm import NormName, needs_bias, norm2d
 from img2img.networks.layers.spectral import normalise_spectrum
 from img2img.networks.layers.stages import stages
 
-TailName = Literal["wide", "lite"]
-"""What follows the strided convolutions. ``wide``, as published: two 4x4 convolutions, the first to twice the channels;
-it takes most of the discriminator's multiplications. ``lite``: two 3x3 convolutions, the first to as many channels."""
-
 
 class PatchDiscriminator(Discriminator):
     """Judges overlapping patches: n strided 4x4 convolutions, one of stride 1, and one to a single logit.
 
     ``num_layers`` 1 to 5 give receptive fields of 16, 34, 70, 142 and 286 px; with 3 the logit map of a 256 px image
-    is 30x30. No norm on the first convolution; LeakyReLU(0.2). With 3 layers, the tail ``lite`` and no norm it is
-    ``patch-lite``: 54 px, a map of 32x32, 1,254,337 parameters for 6 channels.
+    is 30x30. No norm on the first convolution; LeakyReLU(0.2).
 
     Args:
         in_channels: channels of what is judged.
@@ -30,7 +23,6 @@ class PatchDiscriminator(Discriminator):
         norm: kind of norm, see ``NormName``.
         spectral_norm: divide every convolution's weight by its largest singular value (Miyato et al. 2018, arXiv
             1802.05957); usual with ``norm`` none, since an instance norm undoes part of it.
-        tail: what follows the strided convolutions, see ``TailName``.
     """
 
     def __init__(
@@ -40,23 +32,21 @@ class PatchDiscriminator(Discriminator):
         base_channels: int = 64,
         norm: NormName = "instance",
         spectral_norm: bool = False,
-        tail: TailName = "wide",
     ) -> None:
         super().__init__()
         self.in_channels = in_channels
         layers: list[nn.Module] = [nn.Conv2d(in_channels, base_channels, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
         width = base_channels
         for level in range(1, num_layers + 1):
-            last = level == num_layers
-            wider = width if last and tail == "lite" else min(2**level, 8) * base_channels
-            kernel = 3 if last and tail == "lite" else 4
+            wider = min(2**level, 8) * base_channels
+            stride = 2 if level < num_layers else 1
             layers += [
-                nn.Conv2d(width, wider, kernel, stride=1 if last else 2, padding=1, bias=needs_bias(norm)),
+                nn.Conv2d(width, wider, 4, stride=stride, padding=1, bias=needs_bias(norm)),
                 norm2d(wider, norm),
                 nn.LeakyReLU(0.2),
             ]
             width = wider
-        layers.append(nn.Conv2d(width, 1, 3 if tail == "lite" else 4, padding=1))
+        layers.append(nn.Conv2d(width, 1, 4, padding=1))
         self.layers = nn.Sequential(*layers)
         if spectral_norm:
             normalise_spectrum(self)
