@@ -23,8 +23,10 @@ from tests.discover import DISCRIMINATORS, GENERATORS, METHODS
 SMALL_G = {
     "UNetGenerator": {"depth": 4, "base_channels": 4, "dropout": 0.0},
     "ResNetGenerator": {"num_blocks": 1, "base_channels": 4},
+    "ResUNetGenerator": {"widths": (4, 8), "num_blocks": 1, "base_channels": 4},
 }
 SMALL_D = {
+    "LiteDiscriminator": {"base_channels": 4},
     "MultiscaleDiscriminator": {"num_layers": 1, "base_channels": 4},
     "PatchDiscriminator": {"num_layers": 1, "base_channels": 4},
     "PixelDiscriminator": {"base_channels": 4},
