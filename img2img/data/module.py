@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from img2img.batch import Batch
 from img2img.configured import Configured
 from img2img.data.cache import CacheName, Store
 from img2img.data.datasets import FixedDataset, PairedDataset, UnpairedDataset, collate
@@ -21,6 +22,7 @@ from img2img.data.sampler import EpochSampler, SeekableLoader
 from img2img.data.split import hold_out, refuse_unequal_shapes
 from img2img.data.transforms import CropName, Preprocessing, ResizeName, Transforms, load_pixels
 from img2img.errors import DataError
+from img2img.image import to_unit
 
 _LOAD_FACTOR = 286 / 256
 """Both papers resize to 286 px and crop 256."""
@@ -170,7 +172,7 @@ class ImageData(Configured, LightningDataModule):
         return num_ranks * (each // self.batch_size * self.batch_size or each)
 
     def train_dataloader(self) -> SeekableLoader:
-        """Return the loader of this rank's share of each epoch."""
+        """Return the loader of this rank's share of each epoch; its batches are levels, see :meth:`finished`."""
         assert self.layout is not None
         kind = PairedDataset if self.paired else UnpairedDataset
         dataset = kind(
@@ -200,6 +202,15 @@ class ImageData(Configured, LightningDataModule):
         if at_most is not None and at_most < count:
             dataset = Subset(dataset, [i * count // at_most for i in range(at_most)])
         return DataLoader(dataset, batch_size=1, collate_fn=collate, generator=torch.Generator())
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Make floats of levels, on the device; a Trainer calls this."""
+        del dataloader_idx
+        return self.finished(batch)
+
+    def finished(self, batch: Batch) -> Batch:
+        """Make floats in [-1, 1] of the levels that a training loader gives; for loops without a Trainer."""
+        return batch._replace(a=to_unit(batch.a), b=to_unit(batch.b))
 
     @property
     def _channels(self) -> tuple[int, int]:

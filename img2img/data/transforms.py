@@ -19,6 +19,7 @@ from img2img.errors import DataError
 from img2img.image import (
     Picture,
     Pixels,
+    as_tensor,
     opened,
     picture_of,
     plain_jpeg,
@@ -44,7 +45,7 @@ _JPEG_SUFFIXES = (".jpg", ".jpeg")
 
 
 class Sample(NamedTuple):
-    """An image on its way into a batch."""
+    """An image on its way into a batch: levels [C, H, W], which become floats on the device."""
 
     image: Tensor
     notes: list[str]
@@ -190,8 +191,8 @@ class Transforms:
         assert self.derive is not None
         photo, notes = self._placed(photo, name, seed)
         drawn = with_channels(self.derive(photo, mix(seed, _DERIVE, 0)), channels[0])
-        target = to_tensor(with_channels(photo, channels[1]))
-        return Sample(to_tensor(self._jitter(drawn, seed)), notes), Sample(target, [])
+        target = as_tensor(with_channels(photo, channels[1]))
+        return Sample(as_tensor(self._jitter(drawn, seed)), notes), Sample(target, [])
 
     def fixed_pair(self, split: Split, index: int, channels: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Prepare a pair for evaluation: always the same, derivation included."""
@@ -217,7 +218,7 @@ class Transforms:
         notes = self._notes(a, name) + self._notes(b, name)
         a, b = self.matched(a, b, name)
         cut_a, cut_b = self.cut(seed, a, b)
-        return Sample(to_tensor(self._jitter(cut_a, seed)), notes), Sample(to_tensor(cut_b), [])
+        return Sample(as_tensor(self._jitter(cut_a, seed)), notes), Sample(as_tensor(cut_b), [])
 
     def cut(self, seed: int, *images: Pixels) -> list[Pixels]:
         """Crop and mirror one image, or several of one size alike."""
@@ -254,7 +255,7 @@ class Transforms:
     def alone(self, pixels: Pixels, name: str, seed: int) -> Sample:
         """Draw geometry, light and colour of one image by itself."""
         placed, notes = self._placed(pixels, name, seed)
-        return Sample(to_tensor(self._jitter(placed, seed)), notes)
+        return Sample(as_tensor(self._jitter(placed, seed)), notes)
 
     def _placed(self, pixels: Pixels, name: str, seed: int) -> tuple[Pixels, list[str]]:
         """Draw the geometry of one image."""

@@ -5,6 +5,7 @@ from img2img.image.jpeg import plain_jpeg
 from img2img.image.levels import (
     Pixels,
     Plane,
+    as_tensor,
     fitted,
     resized,
     resized_plane,
@@ -12,6 +13,7 @@ from img2img.image.levels import (
     to_8_bits,
     to_pixels,
     to_tensor,
+    to_unit,
     with_channels,
 )
 from img2img.image.montage import montage
@@ -53,6 +55,7 @@ __all__ = [
     "Plane",
     "Signer",
     "ValueRange",
+    "as_tensor",
     "atomically",
     "check_writable",
     "count_frames",
@@ -74,6 +77,7 @@ __all__ = [
     "to_image",
     "to_pixels",
     "to_tensor",
+    "to_unit",
     "with_channels",
     "write_picture",
     "write_pictures",
