@@ -59,10 +59,9 @@ def measure(layout: Layout, roots: Sequence[Path], *, paired: bool, size: int, c
     load = round(size * 286 / 256)
     transforms = Transforms(Preprocessing((size, size), (load, load), "stretch", flip=True, photometric=0.0))
     kind = PairedDataset if paired else UnpairedDataset
-    channels = 3, 3
 
     def ours(store: Store | None, workers: int = 0) -> DataLoader[Any]:
-        dataset = kind(layout.train, channels, transforms, 0, strict=True, store=store)
+        dataset = kind(layout.train, transforms, 0, strict=True, store=store)
         order = [Position(0, i % len(dataset)) for i in range(count)]
         return DataLoader(
             dataset, 1, sampler=order, num_workers=workers, collate_fn=collate, persistent_workers=workers > 0
@@ -84,18 +83,16 @@ def measure(layout: Layout, roots: Sequence[Path], *, paired: bool, size: int, c
             for name, loader in loaders.items():
                 speed = count / _seconds(loader)
                 found.speeds.setdefault(name, []).extend([speed] * (number > 0))
-            for name, seconds in _stages(layout, transforms, channels, paired=paired, count=count).items():
+            for name, seconds in _stages(layout, transforms, paired=paired, count=count).items():
                 found.stages[name].extend([1000 * seconds / count] * (number > 0))
     finally:
         torch.set_num_threads(threads)
     return found
 
 
-def _stages(
-    layout: Layout, transforms: Transforms, channels: tuple[int, int], *, paired: bool, count: int
-) -> dict[str, float]:
+def _stages(layout: Layout, transforms: Transforms, *, paired: bool, count: int) -> dict[str, float]:
     """Return the seconds of each stage over ``count`` samples, both images of each."""
-    dataset = (PairedDataset if paired else UnpairedDataset)(layout.train, channels, transforms, 0, strict=True)
+    dataset = (PairedDataset if paired else UnpairedDataset)(layout.train, transforms, 0, strict=True)
     smallest = transforms.preprocessing.load_size
     seconds = dict.fromkeys(STAGES, 0.0)
 
