@@ -157,4 +157,4 @@ def test_bench_data_times_every_loader_and_names_the_bound(pairs, tmp_path, monk
             "ours, 1 worker",
         ]
         assert all(float(line[15:].split()[0]) > 0 for line in table[2:7])
-        assert table[8].split()[1] in {"decode", "resize", "crop", "to", "collate"}
+        assert table[8].split()[1] in {"decode", "resize", "crop", "to", "floats"}
