@@ -10,7 +10,7 @@ from typing import Literal
 
 from img2img.configured import nearest
 from img2img.errors import DataError
-from img2img.image import SUFFIXES, opened
+from img2img.image import SUFFIXES, opened, whole_file
 
 LAYOUTS = """one of these layouts
   DIR/train/*.jpg (source and target side by side), also val/, test/, or DIR/*.jpg without splits
@@ -47,6 +47,14 @@ class Source:
     def path(self) -> Path:
         """Return the file."""
         return self.folder / self.name
+
+    def read(self) -> bytes:
+        """Return the bytes of the file.
+
+        Raises:
+            DataError: naming it, if it cannot be read.
+        """
+        return whole_file(self.path, self.label)
 
     @property
     def label(self) -> str:

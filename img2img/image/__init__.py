@@ -1,7 +1,7 @@
 """Image files in and out: the only place where pixels meet files."""
 
 from img2img.image.atomic import TEMPORARY_PREFIX, atomically
-from img2img.image.jpeg import plain_jpeg
+from img2img.image.jpeg import jpeg_head, plain_jpeg
 from img2img.image.levels import (
     Pixels,
     Plane,
@@ -15,7 +15,7 @@ from img2img.image.levels import (
     with_channels,
 )
 from img2img.image.montage import montage
-from img2img.image.opening import FORMATS, MAX_FRAMES, MAX_PIXELS, SUFFIXES, opened, suffixes
+from img2img.image.opening import FORMATS, MAX_FRAMES, MAX_PIXELS, SUFFIXES, opened, suffixes, whole_file
 from img2img.image.picture import Picture, Pictures, ValueRange, on_white, to_image
 from img2img.image.provenance import Mark
 from img2img.image.reading import Frames, count_frames, picture_of, read_picture, read_pictures
@@ -59,6 +59,7 @@ __all__ = [
     "fitted",
     "format_of",
     "is_video",
+    "jpeg_head",
     "montage",
     "on_white",
     "opened",
@@ -74,6 +75,7 @@ __all__ = [
     "to_image",
     "to_pixels",
     "to_tensor",
+    "whole_file",
     "with_channels",
     "write_picture",
     "write_pictures",
