@@ -78,14 +78,10 @@ class Store:
         Raises:
             DataError: if the image's file is not there.
         """
-        path = source.path
-        try:
-            found = path.stat()
-        except OSError as error:
-            raise DataError(f"{source.label}: no such file ({error.strerror})") from error
-        name = _digest(f"{path.absolute()}\n{source.half}\n{channels}\n{rule}")
+        size, mtime_ns = source.stamp()
+        name = _digest(f"{source.path.absolute()}\n{source.half}\n{channels}\n{rule}")
         kept = self.folder / name[:_SHELF] / name[_SHELF:]
-        return Entry(self, kept, source.label, found.st_size, found.st_mtime_ns)
+        return Entry(self, kept, source.label, size, mtime_ns)
 
     def has_room(self) -> bool:
         """Return whether more may be kept."""

@@ -56,6 +56,18 @@ class Source:
         """
         return whole_file(self.path, self.label)
 
+    def stamp(self) -> tuple[int, int]:
+        """Return the bytes of the file, and when it changed last in nanoseconds.
+
+        Raises:
+            DataError: naming it, if it is not there.
+        """
+        try:
+            found = self.path.stat()
+        except OSError as error:
+            raise DataError(f"{self.label}: no such file ({error.strerror})") from error
+        return found.st_size, found.st_mtime_ns
+
     @property
     def label(self) -> str:
         """Return what messages call it: the file with its folder."""
