@@ -108,6 +108,7 @@ def test_bench_train_times_every_arm_at_every_batch_size(pairs):
         assert row["images_per_s"] > 0
         assert row["peak_memory_mb"] > 50
         assert (row["ratio"] == 1) == (row["arm"] == "published")
+        assert row["waiting"] is None if row["arm"] == "published" else 0 < row["waiting"] < 1
     assert "torch" in found["machine"]
 
 

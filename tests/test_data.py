@@ -175,6 +175,21 @@ def test_copies_stay_on_one_side(tmp_path):
         assert not stems[0] & stems[1]
 
 
+def test_of_a_large_set_copies_are_told_by_their_bytes_without_decoding(tmp_path, monkeypatch):
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        for i in range(40):  # files of two lengths, every content twice
+            (tmp_path / folder / f"{i:02d}.png").write_bytes(bytes([i // 2] * (20 + i // 2 % 2)))
+        (tmp_path / folder / "gone.png").symlink_to("nowhere")
+    monkeypatch.setattr(img2img.data.split, "MOST_SEEN", 40)
+    monkeypatch.setattr(img2img.data.split, "_thumbnail", None)
+    train, held = hold_out(find_layout([tmp_path], paired=False).train, 0.1, 3, paired=False)
+    for kept, out in ((train.a, held.a), (train.b, held.b)):
+        stems = [{int(s.stem) // 2 for s in part if s.stem != "gone"} for part in (kept, out)]
+        assert len(stems[1]) >= 3
+        assert not stems[0] & stems[1]
+
+
 # Draws
 
 

@@ -78,16 +78,12 @@ class Store:
         Raises:
             DataError: if the image's file is not there.
         """
-        try:
-            found = [path.stat() for path in source.paths]
-        except OSError as error:
-            raise DataError(f"{source.label}: no such file ({error.strerror})") from error
+        size, changed = source.stamp()
         paths = "\n".join(str(path.absolute()) for path in source.paths)
         name = _digest(f"{paths}\n{source.half}\n{side}\n{rule}")
         kept = self.folder / name[:_SHELF] / name[_SHELF:]
-        changed = sum(one.st_mtime_ns for one in found) % 2**64
         dtype = np.result_type(*(kind.dtype for kind in side))
-        return Entry(self, kept, source.label, sum(one.st_size for one in found), changed, dtype)
+        return Entry(self, kept, source.label, size, changed, dtype)
 
     def has_room(self) -> bool:
         """Return whether more may be kept."""

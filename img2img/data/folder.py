@@ -10,7 +10,7 @@ from typing import Literal
 
 from img2img.configured import nearest
 from img2img.errors import DataError
-from img2img.image import SUFFIXES, opened
+from img2img.image import SUFFIXES, opened, whole_file
 
 LAYOUTS = """one of these layouts
   DIR/train/*.jpg (source and target side by side), also val/, test/, or DIR/*.jpg without splits
@@ -49,6 +49,26 @@ class Source:
     def path(self) -> Path:
         """Return the file."""
         return self.folder / self.name
+
+    def read(self) -> bytes:
+        """Return the bytes of the file.
+
+        Raises:
+            DataError: naming it, if it cannot be read.
+        """
+        return whole_file(self.path, self.label)
+
+    def stamp(self) -> tuple[int, int]:
+        """Return the bytes of all files of the sample, and when they changed last in nanoseconds, summed.
+
+        Raises:
+            DataError: naming the sample, if one is not there.
+        """
+        try:
+            found = [path.stat() for path in self.paths]
+        except OSError as error:
+            raise DataError(f"{self.label}: no such file ({error.strerror})") from error
+        return sum(one.st_size for one in found), sum(one.st_mtime_ns for one in found) % 2**64
 
     @property
     def paths(self) -> tuple[Path, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -22,6 +23,7 @@ from img2img.image import (
     Pixels,
     Side,
     as_tensor,
+    jpeg_head,
     opened,
     picture_of,
     plain_jpeg,
@@ -126,18 +128,23 @@ def decoded(source: Source, smallest: tuple[int, int] | None = None) -> Pixels:
     label = source.label
     if not source.name.lower().endswith(_JPEG_SUFFIXES):
         return on_white(read_picture(source.path, label))
-    path = source.path
-    with opened(path, label) as image:
-        shrink = 1
-        if smallest is not None and source.half == "whole":
-            needed = 2 * max(smallest)  # the file may lie on its side
-            fitting = (n for n in (8, 4, 2) if not any(side % n or side // n < needed for side in image.size))
-            shrink = next(fitting, 1)
-        if (pixels := plain_jpeg(image, path.read_bytes(), shrink)) is not None:
+    data = source.read()
+    if (head := jpeg_head(data)) is not None:
+        pixels = plain_jpeg(head, data, _shrink(head.size, source, smallest))
+        if pixels is not None:
             return pixels
-        if shrink > 1:
+    with opened(io.BytesIO(data), label) as image:
+        if (shrink := _shrink(image.size, source, smallest)) > 1:
             image.draft(None, (image.width // shrink, image.height // shrink))
         return on_white(picture_of(image, label, described=False))
+
+
+def _shrink(size: tuple[int, int], source: Source, smallest: tuple[int, int] | None) -> int:
+    if smallest is None or source.half != "whole":
+        return 1
+    needed = 2 * max(smallest)  # the file may lie on its side
+    fitting = (n for n in (8, 4, 2) if not any(side % n or side // n < needed for side in size))
+    return next(fitting, 1)
 
 
 def half_of(source: Source, pixels: Pixels) -> Pixels:

@@ -2,7 +2,7 @@
 
 from img2img.image.atomic import TEMPORARY_PREFIX, atomically
 from img2img.image.classes import Classes
-from img2img.image.jpeg import plain_jpeg
+from img2img.image.jpeg import jpeg_head, plain_jpeg
 from img2img.image.kinds import (
     GRAY,
     KINDS,
@@ -32,7 +32,7 @@ from img2img.image.levels import (
     with_channels,
 )
 from img2img.image.montage import montage
-from img2img.image.opening import FORMATS, MAX_FRAMES, MAX_PIXELS, SUFFIXES, opened, suffixes
+from img2img.image.opening import FORMATS, MAX_FRAMES, MAX_PIXELS, SUFFIXES, opened, suffixes, whole_file
 from img2img.image.picture import Picture, Pictures, ValueRange, on_white, to_image
 from img2img.image.provenance import Mark
 from img2img.image.reading import Frames, count_frames, picture_of, read_picture, read_pictures
@@ -85,6 +85,7 @@ __all__ = [
     "fitted",
     "format_of",
     "is_video",
+    "jpeg_head",
     "montage",
     "on_white",
     "opened",
@@ -110,6 +111,7 @@ __all__ = [
     "to_tensor",
     "to_unit",
     "unit_of",
+    "whole_file",
     "with_channels",
     "write_picture",
     "write_pictures",

@@ -126,7 +126,7 @@ def resized(pixels: Pixels, height: int, width: int) -> Pixels:
     if pixels.shape[:2] == (height, width):
         return pixels
     if pixels.dtype == np.uint8:
-        source = torch.from_numpy(np.array(pixels[None], order="C"))
+        source = torch.from_numpy(np.require(pixels, requirements=("C", "W"))[None])
         made = torch.empty((1, height, width, pixels.shape[2]), dtype=torch.uint8)
         # what F.interpolate(mode="bicubic", antialias=True) calls; given where to write, it keeps the order of pixels
         torch.ops.aten._upsample_bicubic2d_aa.out(  # noqa: SLF001 (as above)

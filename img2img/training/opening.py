@@ -9,6 +9,7 @@ import torch
 from rich.console import Console
 
 from img2img.data.module import ImageData
+from img2img.data.split import MOST_SEEN
 from img2img.methods.base import TranslationModule
 from img2img.methods.turns import Player
 from img2img.networks.layers.norm import Norm2d
@@ -55,6 +56,8 @@ def say(
     if data.derive is not None:
         kind = f"photos, from each of which {type(data.derive).__name__} makes its {a}"
     where = f"held out of them by seed {options.seed}" if data.held_out else "from the data folder"
+    if data.held_out and max(len(train_split.a) + len(held.a), len(train_split.b) + len(held.b)) > MOST_SEEN:
+        where += f" (copies of them told by their bytes alone: more than {MOST_SEEN:,} images)"
     validating = f"{len(held.a)} pairs" if data.paired else f"{len(held.a)} + {len(held.b)} images"
     console.print(
         f"data: {kind}, {counts} to train on; validating on {validating} {where}",
