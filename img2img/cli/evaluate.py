@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from img2img.cli.batch import SOME_FAILED
+
 if TYPE_CHECKING:
     from img2img.evaluate.evaluation import Evaluation
+    from img2img.evaluate.images import Images
     from img2img.evaluate.measurements import Asked
-
-SOME_FAILED = 3
 
 
 def evaluate(
@@ -48,6 +51,10 @@ def evaluate(
         int | None, typer.Option(min=2, help="KID of 100 random subsets of so many images; by default of all pairs.")
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="File to write numbers and protocol to.")] = None,
+    page: Annotated[Path | None, typer.Option(help="HTML page to write.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="JSON of another evaluation: says which differences are more than noise.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of what is drawn.")] = 0,
     batch: Annotated[int, typer.Option(min=1, help="Images that go through a network together.")] = 16,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads that read; by default what suits.")] = None,
@@ -62,22 +69,48 @@ def evaluate(
 
     img2img evaluate translated/ horse2zebra/testB
 
-    img2img evaluate runs/zebra --data horse2zebra/ --to zebra --json zebra.json
+    img2img evaluate runs/zebra --data horse2zebra/ --to zebra --json zebra.json --page zebra.html
+
+    img2img evaluate runs/newer --data horse2zebra/ --to zebra --against zebra.json
     """
     from img2img.errors import ConfigError
-
-    asked = _asked(metrics, resize, features, weights_dir, kid_subset, seed, batch, threads, device)
-    if (references is None) == (not data):
-        raise ConfigError("expected OUTPUTS and REFERENCES (two folders), or a translator and --data, not both")
-    if references is None:
-        raise ConfigError("--data: not there yet")
-    if to is not None or domains is not None or keep is not None or weights is not None or split != "test":
-        raise ConfigError("--to, --domains, --split, --keep and --weights are for a translator and --data")
     from img2img.evaluate.evaluation import evaluate as measure
     from img2img.evaluate.images import Images
+    from img2img.evaluate.record import read_json
+    from img2img.evaluate.translating import Task, translated
 
-    found = measure(Images.below(outputs), Images.below(references), asked, say=_say, more={"command": _command()})
-    _give(found, json_file)
+    if (references is None) == (not data):
+        raise ConfigError("expected OUTPUTS and REFERENCES (two folders), or a translator and --data, and not both")
+    for name, value, known in (("split", split, ("test", "val", "train")), ("weights", weights, ("ema", "raw", None))):
+        if value not in known:
+            raise ConfigError(f"--{name} {value}: expected {', '.join(filter(None, known))}")
+    asked = _asked(metrics, resize, features, weights_dir, kid_subset, seed, batch, threads, device)
+    other = None if against is None else read_json(against)
+    more = {"command": _command()}
+    if references is not None:
+        if (to, domains, keep, weights, split) != (None, None, None, None, "test"):
+            raise ConfigError("--to, --domains, --split, --keep and --weights are for a translator and --data")
+        made, real = Images.below(outputs), Images.below(references)
+        with _bar(len(made.sources) + len(real.sources)) as advance:
+            found = measure(made, real, asked, say=_say, progress=advance, more=more)
+        _give(found, made, real, json_file, page, other)
+        return
+    task = Task(outputs, tuple(data or ()), to, domains, split, keep, weights, device, seed)  # type: ignore[arg-type]
+    with translated(task) as done:
+        record = {**more, "made_by": done.record}
+        sets = (done.outputs, done.references)
+        with _bar(sum(len(one.sources) for one in sets)) as advance:
+            found = measure(
+                *sets,
+                asked,
+                say=_say,
+                progress=advance,
+                more=record,
+                translator=done.translator,
+                inputs=done.inputs,
+                untranslated=done.failed,
+            )
+        _give(found, *sets, json_file, page, other)
 
 
 def _asked(
@@ -129,14 +162,40 @@ def _say(words: str) -> None:
     typer.echo(printable(words), err=True)
 
 
-def _give(found: Evaluation, json_file: Path | None) -> None:
+@contextlib.contextmanager
+def _bar(total: int) -> Iterator[Callable[[], None]]:
+    """Show a bar on a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    with Progress(
+        BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda: bar.advance(task)
+
+
+def _give(
+    found: Evaluation,
+    outputs: Images,
+    references: Images,
+    json_file: Path | None,
+    page: Path | None,
+    other: Evaluation | None,
+) -> None:
     """Print, write, and leave with the exit code."""
+    from img2img.evaluate.against import differences
+    from img2img.evaluate.page import write_page
     from img2img.evaluate.record import lines, write_json
 
-    for line in lines(found):
+    compared = [] if other is None else differences(found, other)
+    for line in [*lines(found), *(one.words for one in compared)]:
         typer.echo(line)
     if json_file is not None:
         write_json(json_file, found)
+    if page is not None:
+        write_page(page, found, outputs, references, compared)
     if not found.numbers:
         sys.exit(1)
     if found.failed:

@@ -52,6 +52,7 @@ def evaluate(
     more: Mapping[str, Any] | None = None,
     translator: Any = None,
     inputs: Images | None = None,
+    untranslated: Mapping[str, str] | None = None,
 ) -> Evaluation:
     """Measure one set of images against another.
 
@@ -64,6 +65,7 @@ def evaluate(
         more: for the protocol: translator, split, command.
         translator: that made the outputs, for the measurements that need one.
         inputs: that it made them of.
+        untranslated: inputs that have no output, name to reason.
 
     Raises:
         DataError: if a set has fewer than two images that can be read, or the arguments look swapped.
@@ -84,6 +86,9 @@ def evaluate(
     warnings = warnings_of(seen_outputs, seen_references, paired=bool(pairs))
     if pairs and alone:
         warnings.append(f"{len(alone)} images have no partner of their name on the other side: {few(alone)}")
+    if untranslated:
+        reasons = few(list(untranslated.values()))
+        warnings.append(f"{len(untranslated)} inputs were not translated, the numbers are of the others: {reasons}")
     readable = [(a, b) for a, b in pairs if a.name in seen_outputs.looks and b.name in seen_references.looks]
     subject = Subject(outputs, references, readable, extractors, fake, real, asked, say, translator, inputs)
     found = measure(subject)
@@ -92,6 +97,7 @@ def evaluate(
         "outputs": {"where": outputs.where, **seen_outputs.record()},
         "references": {"where": references.where, **seen_references.record()},
         "pairs": len(readable),
+        "untranslated": dict(untranslated or {}),
         "features": {one.name: dict(one.record) for one in extractors},
         "quantisation": "8-bit integers, as the files hold them",
         "seed": asked.seed,
@@ -100,7 +106,7 @@ def evaluate(
         "versions": {"img2img": __version__, **_versions()},
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     }
-    failed = {**seen_outputs.failed, **seen_references.failed}
+    failed = {**(untranslated or {}), **seen_outputs.failed, **seen_references.failed}
     return Evaluation(found.numbers, missing | found.missing, warnings, protocol, failed)
 
 

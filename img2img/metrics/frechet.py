@@ -41,7 +41,7 @@ def frechet_distance(x: Tensor, y: Tensor) -> Tensor:
 
 def _root(centred: Tensor) -> Tensor:
     """Return A of few rows with A^T A the covariance."""
-    root = centred / (len(centred) - 1) ** 0.5
+    root: Tensor = centred / (len(centred) - 1) ** 0.5
     if len(root) > root.shape[1]:
         root = qr(root, mode="r").R
     return root
