@@ -22,6 +22,8 @@ class Number:
         interval: bounds of a 95 % interval, or None where there is no honest one.
         each: the values of single images by name, in order; empty for a number of whole sets.
         settings: what it depends on besides the images (subset size, seed, hash of the weights).
+        draws: its values on sets drawn anew (or without each group), in an order that another evaluation of the same
+            references shares; empty where it has single images, or nothing was drawn.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Number:
     interval: tuple[float, float] | None = None
     each: tuple[tuple[str, float], ...] = ()
     settings: tuple[tuple[str, Any], ...] = ()
+    draws: tuple[float, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON holds it, without the single images."""

@@ -1,0 +1,173 @@
+"""A split of a data folder, translated for evaluation: as PNG of rounded 8-bit values, through img2img.translate."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+from safetensors import safe_open
+
+from img2img.checkpoint import FILE_NAME, Weights
+from img2img.data.folder import Layout, Source, find_layout
+from img2img.data.transforms import load_pixels
+from img2img.errors import ConfigError, DataError
+from img2img.evaluate.images import Images
+from img2img.translate.files import Files
+from img2img.translate.folder import translate_folder
+from img2img.translate.inputs import plan
+from img2img.translate.setup import Setup
+from img2img.translate.translator import Translator
+
+SplitName = Literal["test", "val", "train"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a translator is to translate.
+
+    Attributes:
+        model: translator file or run folder.
+        data: data folder, or two, one per domain.
+        to: target domain; the translator's main one by default.
+        domains: names of the data's domains A and B, where its folders do not say them.
+        split: of the data; ``train`` only if it is said.
+        keep: folder for the translations; by default they are not kept.
+        weights: of the translator.
+        device: where it runs.
+        seed: of a stochastic translator.
+    """
+
+    model: Path
+    data: tuple[Path, ...]
+    to: str | None = None
+    domains: tuple[str, str] | None = None
+    split: SplitName = "test"
+    keep: Path | None = None
+    weights: Weights | None = None
+    device: str = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Translated:
+    """What came out.
+
+    Attributes:
+        translator: that made it.
+        inputs: what it was made of.
+        outputs: PNG.
+        references: real images of the target domain of the split.
+        failed: inputs that could not be translated, name to reason.
+        record: for the protocol.
+    """
+
+    translator: Translator
+    inputs: Images
+    outputs: Images
+    references: Images
+    failed: dict[str, str]
+    record: dict[str, Any]
+
+
+@contextmanager
+def translated(task: Task) -> Iterator[Translated]:
+    """Translate a split; the outputs are there until the end of the block, or kept.
+
+    Raises:
+        DataError: if the data has no such split, or nothing could be translated.
+        ConfigError: if the domains of data and translator do not agree.
+        ModelFileError: if the translator cannot be loaded.
+    """
+    setup = Setup(
+        task.model,
+        to=task.to,
+        device=task.device,
+        weights=task.weights,
+        seed=task.seed,
+        files=Files(frames="first", metadata=False),
+    )
+    translator = setup.load()
+    direction = translator.direction(task.to)
+    source, target = direction.split(":")
+    layout = _layout(task, (source, target))
+    split = {"train": layout.train, "val": layout.validation, "test": layout.test}[task.split]
+    if split is None:
+        have = [name for name, part in (("val", layout.validation), ("test", layout.test)) if part is not None]
+        raise DataError(
+            f"{task.data[0]}: no {task.split} split ({layout.kind}); there is {', '.join(['train', *have])}; make one "
+            "(img2img data split), or say --split train and read the numbers as those of a set that was learnt from"
+        )
+    if len(split.a) < 2 or len(split.b) < 2:  # noqa: PLR2004 (a spread)
+        counts = f"{len(split.a)} of {source} and {len(split.b)} of {target}"
+        raise DataError(f"{task.data[0]}: expected two or more images of each domain in {task.split}, got {counts}")
+    where = " and ".join(map(str, task.data))
+    with tempfile.TemporaryDirectory(prefix="img2img-evaluate-") as scratch:
+        out = task.keep or Path(scratch) / "outputs"
+        todo = plan([_folder_of(split.a, Path(scratch) / "inputs")], out, file_format="png")
+        how = replace(setup.how(translator, todo), shown=frozenset())
+        report = translate_folder(setup.translation(translator), todo, how)
+        failed = dict(report.failed)
+        made = [job for job in todo.jobs if job.name not in failed]
+        if len(made) < 2:  # noqa: PLR2004 (a spread)
+            raise DataError(f"{where}: only {len(made)} of {len(todo.jobs)} images could be translated: {failed}")
+        outputs = tuple(Source(out, "whole", job.target.relative_to(out).as_posix()) for job in made)
+        record = {
+            "translator": str(task.model),
+            "translator_sha256": str(translator.header.get("sha256", "")),
+            "direction": direction,
+            "weights": task.weights or _weights_of(task.model, direction),
+            "precision": translator.precision,
+            "engine": translator.engine,
+            "data": where,
+            "split": task.split,
+        }
+        yield Translated(
+            translator,
+            Images(f"{where}, {task.split}, {source}", split.a),
+            Images(f"{source} of {task.split} translated by {task.model}", outputs),
+            Images(f"{where}, {task.split}, {target}", split.b),
+            failed,
+            record,
+        )
+
+
+def _layout(task: Task, wanted: tuple[str, str]) -> Layout:
+    """Return the layout with the translator's source first.
+
+    Raises:
+        ConfigError: if it cannot be known which domain of the data is which: guessing might swap them.
+    """
+    layout = find_layout(list(task.data), paired=False, domains=task.domains)
+    if set(layout.domains) != set(wanted):
+        theirs, ours = " and ".join(layout.domains), " and ".join(wanted)
+        either = f"--domains {' '.join(wanted)} or --domains {' '.join(wanted[::-1])}"
+        raise ConfigError(
+            f"the domains of the data are {theirs}, those of the translator {ours}: say which is which, in the order "
+            f"of the data, with {either}"
+        )
+    return find_layout(list(task.data), paired=False, domains=task.domains, to=wanted[1])
+
+
+def _folder_of(sources: Sequence[Source], scratch: Path) -> Path:
+    """Return a folder that holds the images alone; halves of files are cut out into ``scratch``."""
+    if all(source.half == "whole" for source in sources):
+        return sources[0].folder
+    for source in sources:
+        path = (scratch / source.name).with_suffix(".png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.asarray(load_pixels(source, 3))
+        Image.fromarray(pixels).save(path)
+    return scratch
+
+
+def _weights_of(model: Path, direction: str) -> str:
+    """Return which weights a translator file gives where nobody chose."""
+    with safe_open(str(model / FILE_NAME if model.is_dir() else model), framework="pt") as file:
+        averaged = any(name.startswith(f"{direction}/ema/") for name in file.keys())  # noqa: SIM118 (not a dict)
+    return "ema" if averaged else "raw"

@@ -1,0 +1,79 @@
+"""What a reader must know before believing a number, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from img2img.data.folder import few
+from img2img.errors import DataError
+from img2img.evaluate.images import Seen
+
+_FEATURES = 2048
+
+
+def refuse_swapped(outputs: Seen, references: Seen) -> None:
+    """Refuse references that say of themselves that a network made them, beside outputs that do not.
+
+    Raises:
+        DataError: saying so.
+    """
+    made = [sum(look.generated for look in seen.looks.values()) for seen in (outputs, references)]
+    if made[1] > len(references.looks) // 2 and not made[0]:
+        raise DataError(
+            f"the arguments look swapped: {made[1]} of {len(references.looks)} REFERENCES say in their XMP that a "
+            "network made them, and none of OUTPUTS does; precision, recall, density and coverage depend on the order"
+        )
+
+
+def warnings_of(outputs: Seen, references: Seen, *, paired: bool) -> list[str]:
+    """Return what is unusual about two sets."""
+    return list(_warnings(outputs, references, paired=paired))
+
+
+def _warnings(outputs: Seen, references: Seen, *, paired: bool) -> Iterator[str]:
+    m, n = len(outputs.looks), len(references.looks)
+    for name, seen in (("outputs", outputs), ("references", references)):
+        if seen.failed:
+            total = len(seen.looks) + len(seen.failed)
+            reasons = few(list(seen.failed.values()))
+            yield f"{len(seen.failed)} of {total} {name} cannot be read, the numbers are of the others: {reasons}"
+    if outputs.sha256() == references.sha256():
+        yield "outputs and references are the same files: every distance is 0 by definition"
+    elif same := _same_files(outputs, references):
+        yield f"{len(same)} outputs are byte for byte references ({few(same)}): copies make every number look better"
+    if min(m, n) <= _FEATURES:
+        yield (
+            f"{m} outputs and {n} references: covariances of {_FEATURES} features have rank {m - 1} and {n - 1} at "
+            "most, so FID is too high, by tens for a hundred images; compare it only with numbers of as many images "
+            "against the same references, and believe KID (unbiased) rather"
+        )
+    if m != n and not paired:
+        yield f"{m} outputs against {n} references: the bias of FID depends on both counts"
+    yield from _about_files(outputs, references)
+
+
+def _about_files(outputs: Seen, references: Seen) -> Iterator[str]:
+    if lossy := sum(look.lossy for look in outputs.looks.values()):
+        yield (
+            f"{lossy} of {len(outputs.looks)} outputs are JPEG or another format that loses detail: that alone moves "
+            "FID by points (re-saved as PNG, published models gained 13 to 40); save translations as PNG"
+        )
+    if lossy := sum(look.lossy for look in references.looks.values()):
+        yield (
+            f"{lossy} of {len(references.looks)} references are JPEG or another format that loses detail: its traces "
+            "are part of what outputs are compared with; state it beside the number"
+        )
+    sizes = [dict(seen.sizes()) for seen in (outputs, references)]
+    for name, found in zip(("outputs", "references"), sizes, strict=True):
+        if len(found) > 1:
+            shown = ", ".join(f"{w}x{h} ({count})" for (w, h), count in list(found.items())[:3])
+            yield f"{name} have {len(found)} sizes ({shown}): each is resized from its own"
+    first = [next(iter(found)) for found in sizes]
+    if first[0] != first[1]:
+        (w, h), (v, u) = first
+        yield f"outputs are {w}x{h}, references {v}x{u}: resizing blurs them differently, which the numbers see"
+
+
+def _same_files(outputs: Seen, references: Seen) -> list[str]:
+    there = {look.sha256 for look in references.looks.values()}
+    return [name for name, look in outputs.looks.items() if look.sha256 in there]
