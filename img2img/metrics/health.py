@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from img2img.image import round_to_8_bits
+from img2img.metrics.luma import gradient, luma
 
 THUMBNAIL_PX = 32
 """Side at which images are compared as wholes."""
@@ -20,16 +21,6 @@ _SPECTRUM_PX = 256
 """Largest side, from the middle of the image, whose spectrum is taken."""
 
 _SMALLEST_SPECTRUM_PX = 32
-
-_LUMA = (0.299, 0.587, 0.114)
-
-
-def luma(images: Tensor) -> Tensor:
-    """Return the ITU-R 601 luma [N, 1, H, W] of grey or RGB images."""
-    if images.shape[1] == 1:
-        return images.float()
-    weights = torch.tensor(_LUMA, device=images.device).view(1, 3, 1, 1)
-    return (images.float() * weights).sum(1, keepdim=True)
 
 
 def thumbnails(images: Tensor) -> Tensor:
@@ -51,10 +42,7 @@ def diversity(images: Tensor) -> Tensor:
 
 def edges(images: Tensor) -> Tensor:
     """Return the strength of Sobel edges of the luma, averaged down to [N, 1, 32, 32]."""
-    x = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], device=images.device)
-    kernels = torch.stack([x, x.T])[:, None]
-    gradient = F.conv2d(F.pad(luma(images), (1, 1, 1, 1), mode="replicate"), kernels)
-    return F.adaptive_avg_pool2d(gradient.square().sum(1, keepdim=True).sqrt(), THUMBNAIL_PX)
+    return F.adaptive_avg_pool2d(gradient(images), THUMBNAIL_PX)
 
 
 def retrieval(outputs: Tensor, sources: Tensor) -> Tensor:

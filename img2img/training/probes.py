@@ -23,6 +23,7 @@ from img2img.methods.judge import Judge
 from img2img.methods.turns import Direction
 from img2img.metrics import health
 from img2img.metrics.logits import gap, held_out_share
+from img2img.metrics.luma import luma
 from img2img.networks.base import Discriminator, Generator
 
 PROBED = 16
@@ -248,7 +249,7 @@ def images_of(inputs: Tensor, outputs: Tensor, targets: Tensor, *, paired: bool)
 
 def _negative_is_likelier(inputs: Tensor, targets: Tensor) -> bool:
     """Tell whether the light of the target domain is more like the source's negative: then inversion is the task."""
-    a, b = (health.thumbnails(health.luma(images)).flatten().sort().values for images in (inputs, targets))
+    a, b = (health.thumbnails(luma(images)).flatten().sort().values for images in (inputs, targets))
     return bool((a - b).abs().mean() > (-a.flip(0) - b).abs().mean())
 
 
