@@ -55,9 +55,8 @@ def mean_interval(
     array = np.asarray(values, np.float64)
     if len(array) < 2:  # noqa: PLR2004 (a spread)
         return None
-    rng, means = np.random.default_rng(seed), []
-    for rows in _blocks(resamples, len(array)):
-        means.append(array[rng.integers(0, len(array), (rows, len(array)))].mean(1))
+    rng, count = np.random.default_rng(seed), len(array)
+    means = [array[rng.integers(0, count, (rows, count))].mean(1) for rows in _blocks(resamples, count)]
     low, high = np.percentile(np.concatenate(means), _LEVEL)
     return float(low), float(high)
 

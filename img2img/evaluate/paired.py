@@ -49,7 +49,7 @@ L1 = PairMetric("l1", "lower", f"mean absolute difference {_OF_FILES} in [0, 1],
 PSNR = PairMetric(
     "psnr",
     "higher",
-    f"10 log10(1 / MSE) {_OF_FILES} in [0, 1] (data range 1), MSE over all channels, at most 100 dB; mean over images",
+    f"10 log10(1 / MSE) {_OF_FILES} in [0, 1] (data range 1), MSE over all channels, at most 100 dB, mean over images",
     scores.psnr,
     unit="dB",
 )
@@ -64,16 +64,16 @@ SSIM = PairMetric(
 MS_SSIM = PairMetric(
     "ms_ssim",
     "higher",
-    "Wang et al. 2003: five scales by 2x2 means, windows as for SSIM, exponents 0.0448, 0.2856, 0.3001, 0.2363, 0.1333, "
-    "negative terms count as 0; torchmetrics",
+    "Wang et al. 2003: five scales by 2x2 means, windows as for SSIM, exponents 0.0448, 0.2856, 0.3001, 0.2363, "
+    "0.1333, negative terms count as 0; torchmetrics",
     scores.ms_ssim,
     smallest_px=scores.MS_SSIM_PX,
 )
 EDGE_F1 = PairMetric(
     "edge_f1",
     "higher",
-    f"F1 of edge pixels (Sobel gradient of BT.601 luma above that of a step of {scores.EDGE} of the range), found again "
-    "within 1 px",
+    f"F1 of edge pixels (Sobel gradient of BT.601 luma above that of a step of {scores.EDGE} of the range), "
+    "found again within 1 px",
     scores.edge_f1,
 )
 PAIRED = (L1, PSNR, SSIM, MS_SSIM, EDGE_F1)
@@ -89,8 +89,8 @@ def psnr_y(border_px: int = 4) -> PairMetric:
     if border_px < 0:
         raise ConfigError(f"expected a border of 0 px or more, got {border_px}")
     definition = (
-        f"PSNR of the Y of YCbCr (ITU-R BT.601, 16 to 235, not rounded) over the range 255, {border_px} px at each side "
-        "left out, at most 100 dB; mean over images"
+        f"PSNR of the Y of YCbCr (ITU-R BT.601, 16 to 235, not rounded), range 255, {border_px} px at each side left "
+        "out, at most 100 dB, mean over images"
     )
     measure = functools.partial(scores.psnr_y, border_px=border_px)
     return PairMetric("psnr_y", "higher", definition, measure, "dB", 2 * border_px + 1, channels=3)
@@ -185,13 +185,15 @@ def measure_paired(
     pairs: Iterable[tuple[str, Image, Image]],
     metrics: Sequence[PairMetric] = PAIRED,
     device: torch.device | None = None,
+    say: Callable[[str], object] | None = None,
 ) -> list[Number]:
     """Measure outputs against their targets.
 
     Args:
         pairs: name, output and target each.
-        metrics: what is measured; one that some image is too small for is left out, see :attr:`Paired.notes`.
+        metrics: what is measured; one that some image is too small for is left out.
         device: where.
+        say: is told what is left out.
 
     Raises:
         DataError: naming a pair that cannot be read, whose sizes differ, or that came twice; for fewer than two pairs.
@@ -199,7 +201,11 @@ def measure_paired(
     gathered = Paired(metrics, device)
     for name, output, target in pairs:
         gathered.add(name, output, target)
-    return gathered.numbers()
+    numbers = gathered.numbers()
+    if say is not None:
+        for note in gathered.notes:
+            say(note)
+    return numbers
 
 
 def pairs_of(outputs: Path, targets: Path) -> list[tuple[str, Path, Path]]:

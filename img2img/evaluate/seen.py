@@ -31,7 +31,7 @@ def pixels_of(image: Image, name: str) -> Pixels:
         if alpha is not None and alpha.size and alpha.min() < np.iinfo(alpha.dtype).max:
             return np.asarray(on_white(image))
         image = image.pixels
-    if image.ndim != 3 or image.shape[2] not in {1, 3} or image.dtype not in {"uint8", "uint16", "float32"}:  # noqa: PLR2004
+    if image.ndim != 3 or image.shape[2] not in {1, 3} or image.dtype.name not in {"uint8", "uint16", "float32"}:  # noqa: PLR2004
         came = f"{image.dtype} {list(image.shape)}"
         raise DataError(f"{name}: expected pixels [H, W, 1 or 3] of uint8, uint16 or float32, got {came}")
     if image.dtype == np.float32 and not bool((np.abs(image) <= 1).all()):

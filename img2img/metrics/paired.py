@@ -19,7 +19,7 @@ from img2img.metrics.luma import gradient
 SSIM_WINDOW_PX = 11
 """Smallest side that SSIM takes."""
 
-MS_SSIM_PX = 161
+MS_SSIM_PX = 176
 """Smallest side that MS-SSIM takes: its window at the smallest of its five scales."""
 
 HIGHEST_PSNR = 100.0
@@ -73,7 +73,7 @@ def ms_ssim(fake: Tensor, target: Tensor) -> Tensor:
     """Return the similarity at five scales (Wang et al. 2003, "Multi-scale structural similarity", equation 7).
 
     Windows as for :func:`ssim`, exponents 0.0448, 0.2856, 0.3001, 0.2363 and 0.1333; what is negative counts as 0.
-    Sides of 161 px or more.
+    Sides of 176 px or more.
     """
     return multiscale_structural_similarity_index_measure(
         _unit(fake), _unit(target), data_range=1.0, reduction="none", normalize="relu"
