@@ -25,6 +25,7 @@ from img2img.methods.base import Skipped
 from img2img.metrics import health as measure
 from img2img.metrics.logits import Window, gap, held_out_share
 from img2img.metrics.luma import luma
+from img2img.metrics.spectrum import grid_peaks
 from img2img.schedule import Length
 from img2img.training import rules
 from img2img.training.events import EVENTS, Events, health_section, read_events
@@ -73,7 +74,7 @@ def grid(side=64, period=2):
 
 
 def strength(outputs, images):
-    return float((measure.grid_peaks(outputs) / measure.grid_peaks(images).clamp_min(1)).max())
+    return float((grid_peaks(outputs) / grid_peaks(images).clamp_min(1)).max())
 
 
 @given(
@@ -88,7 +89,7 @@ def test_a_regular_grid_shows_and_softness_sharpness_and_noise_do_not(period, le
 
 
 def test_images_too_small_for_a_spectrum_have_none():
-    assert measure.grid_peaks(blobs(side=16)) is None
+    assert grid_peaks(blobs(side=16)) is None
 
 
 def hide(image, shown):
