@@ -139,8 +139,8 @@ def spectrum_distance(outputs: Traits, references: Traits) -> Number:
         distance(powers.mean(0)),
         "lower",
         len(outputs),
-        "root mean square over 16 bands from 0 to 1/2 cycle a pixel of the difference in mean log power of luma (Durall "
-        "et al. 2020, arXiv 2003.01826, middle 256 px, Hann window)",
+        "root mean square over 16 bands from 0 to 1/2 cycle a pixel of the difference in mean log power of luma "
+        "(Durall et al. 2020, arXiv 2003.01826, middle 256 px, Hann window)",
         unit="dB",
         interval=interval_of(lambda chosen: distance(powers[chosen].mean(0)), len(outputs)),
         settings=(("finer_half_db", round(float(finer), 2)), ("references", len(references))),

@@ -43,6 +43,17 @@ class PairMetric:
     channels: int | None = None
     settings: tuple[tuple[str, Any], ...] = ()
 
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Measure float32 [B, C, H, W] in [-1, 1] against the same; [B].
+
+        Raises:
+            DataError: if they are too small.
+        """
+        height, width = outputs.shape[-2:]
+        if min(height, width) < self.smallest_px:
+            raise DataError(f"{self.name}: takes images of {self.smallest_px} px a side or more, got {width}x{height}")
+        return self.measure(*(images.expand(-1, self.channels or -1, -1, -1) for images in (outputs, targets)))
+
 
 _OF_FILES = "of the values a file holds"
 L1 = PairMetric("l1", "lower", f"mean absolute difference {_OF_FILES} in [0, 1], all channels", scores.l1)
@@ -135,8 +146,7 @@ class Paired:
         for metric in self.metrics:
             if min(outputs.shape[-2:]) < metric.smallest_px:
                 continue
-            a, b = (images.expand(-1, metric.channels or -1, -1, -1) for images in (outputs, targets))
-            values = metric.measure(a, b).tolist()
+            values = metric(outputs, targets).tolist()
             self._values[metric.name] += values
             for scored, value in zip(found, values, strict=True):
                 scored[metric.name] = value
