@@ -71,25 +71,20 @@ def colour_drift(sources: Traits, outputs: Traits, references: Traits) -> Number
         references: real images of the target domain.
     """
     check_counts("colour drift", sources, outputs, references)
-    wanted, before = references.colours.mean(0), sources.colours.mean(0)
-    colours = outputs.colours
-
-    def drift(mean: Tensor) -> float:
-        return float((mean - wanted).square().sum().sqrt())
-
+    made, wanted, before = (traits.colours.mean(0) for traits in (outputs, references, sources))
     return Number(
         "colour_drift",
-        drift(colours.mean(0)),
+        _length(made - wanted),
         "lower",
         len(outputs),
         "distance (CIE 1976) of the mean Lab (D65) shift from inputs to outputs from that from inputs to references, "
         "means over all pixels and images",
         unit="dE",
-        interval=interval_of(lambda chosen: drift(colours[chosen].mean(0)), len(outputs)),
         settings=(
-            ("shift_made_lab", _rounded(colours.mean(0) - before)),
+            ("shift_made_lab", _rounded(made - before)),
             ("shift_wanted_lab", _rounded(wanted - before)),
             ("references", len(references)),
+            ("between_halves_of_references", round(_length(_halves_apart(references.colours)), 2)),
         ),
     )
 
@@ -115,7 +110,7 @@ def checkerboard(outputs: Traits, references: Traits) -> Number:
         "within 2 bins over that 3 to 8 away; 4 levels of 255 do not show), geometric mean of outputs over that of "
         "references; 1 is like real images",
         each=tuple(zip(outputs.names, each, strict=True)),
-        interval=interval_of(lambda chosen: float(relative[chosen].mean(0).exp().max()), len(outputs)),
+        interval=interval_of(lambda chosen: float(relative[chosen, worst].mean().exp()), len(outputs)),
         settings=(("cycles_per_px_down_and_right", (down / 4, right / 4)), ("references", len(references))),
     )
 
@@ -128,24 +123,35 @@ def spectrum_distance(outputs: Traits, references: Traits) -> Number:
         references: real images of the target domain.
     """
     check_counts("spectrum", outputs, references)
-    wanted, powers = references.bands.mean(0), outputs.bands
-
-    def distance(mean: Tensor) -> float:
-        return float((mean - wanted).square().mean().sqrt())
-
-    finer = (powers.mean(0) - wanted)[NUM_BANDS // 2 :].mean()
+    apart = outputs.bands.mean(0) - references.bands.mean(0)
     return Number(
         "spectrum_distance",
-        distance(powers.mean(0)),
+        _rms(apart),
         "lower",
         len(outputs),
         "root mean square over 16 bands from 0 to 1/2 cycle a pixel of the difference in mean log power of luma "
         "(Durall et al. 2020, arXiv 2003.01826, middle 256 px, Hann window)",
         unit="dB",
-        interval=interval_of(lambda chosen: distance(powers[chosen].mean(0)), len(outputs)),
-        settings=(("finer_half_db", round(float(finer), 2)), ("references", len(references))),
+        settings=(
+            ("finer_half_db", round(float(apart[NUM_BANDS // 2 :].mean()), 2)),
+            ("references", len(references)),
+            ("between_halves_of_references", round(_rms(_halves_apart(references.bands)), 2)),
+        ),
     )
 
 
-def _rounded(lab: Tensor) -> tuple[float, ...]:
-    return tuple(round(value, 2) for value in lab.tolist())
+def _halves_apart(values: Tensor) -> Tensor:
+    """Return how far the mean of every other image is from that of the rest: what real images come to by chance."""
+    return values[::2].mean(0) - values[1::2].mean(0)
+
+
+def _length(vector: Tensor) -> float:
+    return float(vector.square().sum().sqrt())
+
+
+def _rms(values: Tensor) -> float:
+    return float(values.square().mean().sqrt())
+
+
+def _rounded(values: Tensor) -> tuple[float, ...]:
+    return tuple(round(value, 2) for value in values.tolist())

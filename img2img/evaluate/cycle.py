@@ -105,9 +105,10 @@ def cycle_consistency(
         for hop, (_, how) in hops.items()
     ]
     ratio = (
-        "cycle_l1_jpeg over cycle_l1 (at least 2 levels of 255), mean over images; 1 to 1.5 where pictures carry the"
+        "cycle_l1_jpeg over cycle_l1 (at least 2 levels of 255), mean over images; 1 to 1.5 where pictures carry the "
+        "cycle, more where hidden signals do (Chu et al. 2017, arXiv 1712.02950)"
     )
-    return [*numbers, _mean("hidden_signal", hidden, f"{ratio} cycle, more where hidden signals do (Chu et al. 2017)")]
+    return [*numbers, _mean("hidden_signal", hidden, ratio)]
 
 
 def _mean(name: str, values: dict[str, float], definition: str) -> Number:
