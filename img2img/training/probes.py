@@ -23,6 +23,8 @@ from img2img.methods.judge import Judge
 from img2img.methods.turns import Direction
 from img2img.metrics import health
 from img2img.metrics.logits import gap, held_out_share
+from img2img.metrics.luma import luma
+from img2img.metrics.spectrum import grid_peaks
 from img2img.networks.base import Discriminator, Generator
 
 PROBED = 16
@@ -244,7 +246,7 @@ def images_of(inputs: Tensor, outputs: Tensor, targets: Tensor, *, paired: bool)
         found["retrieval"] = health.retrieval(outputs, inputs)
         if paired:
             found["retrieval_targets"] = health.retrieval(targets, inputs)
-    peaks = [health.grid_peaks(images) for images in (outputs, targets, inputs)]
+    peaks = [grid_peaks(images) for images in (outputs, targets, inputs)]
     if peaks[0] is not None and peaks[1] is not None and peaks[2] is not None:
         found["grid"] = (peaks[0] / torch.maximum(torch.maximum(peaks[1], peaks[2]), torch.ones_like(peaks[1]))).max()
     return found
@@ -252,7 +254,7 @@ def images_of(inputs: Tensor, outputs: Tensor, targets: Tensor, *, paired: bool)
 
 def _negative_is_likelier(inputs: Tensor, targets: Tensor) -> bool:
     """Tell whether the light of the target domain is more like the source's negative: then inversion is the task."""
-    a, b = (health.thumbnails(health.luma(images)).flatten().sort().values for images in (inputs, targets))
+    a, b = (health.thumbnails(luma(images)).flatten().sort().values for images in (inputs, targets))
     return bool((a - b).abs().mean() > (-a.flip(0) - b).abs().mean())
 
 
