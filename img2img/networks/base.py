@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import final
 
 import torch
@@ -72,6 +72,57 @@ class Generator(Configured, nn.Module, ABC):
         return self.size_multiple * torch.sym_max(needed, smallest)  # type: ignore[return-value]  # symbols in a graph
 
 
+TRANSLATION = "translation"
+"""The last stage of every :class:`FeatureGenerator`."""
+
+
+class FeatureGenerator(Generator):
+    """A generator that shows its features: those of named stages, from one pass that goes no further than it must.
+
+    So the pass that translates also gives the features of its source, and an encoder alone is a pass that stops early.
+
+    Attributes:
+        stages: channels by the name of each stage, in the order they are computed; the last is :data:`TRANSLATION`.
+        content_stages: those whose features say what stands where in the source, for a contrast of source and
+            translation.
+        mirrored_stages: stage of the encoder to the stage of the decoder of the same size and channels.
+    """
+
+    stages: Mapping[str, int]
+    content_stages: tuple[str, ...]
+    mirrored_stages: Mapping[str, str]
+
+    @abstractmethod
+    def compute(self, source: Tensor, names: Collection[str]) -> dict[str, Tensor]:
+        """Compute stages of images whose sides fit, and nothing behind the last of them.
+
+        Args:
+            source: as for :meth:`translate`.
+            names: of stages.
+
+        Returns:
+            Features [B, C, h, w] by stage; no later stage writes into them.
+        """
+
+    @final
+    def features(self, source: Tensor, names: Collection[str]) -> dict[str, Tensor]:
+        """Compute stages of images of any size.
+
+        Args:
+            source: as for :meth:`forward`.
+            names: of stages.
+
+        Returns:
+            Features [B, C, h, w] by stage, of the image mirrored up to the size that fits; the translation has the
+            size of the source and is what :meth:`forward` returns.
+        """
+        height, width = source.shape[-2:]
+        found = self.compute(mirror_to(source, self.fit(height), self.fit(width)), names)
+        if TRANSLATION in found:
+            found[TRANSLATION] = found[TRANSLATION][..., :height, :width]
+        return found
+
+
 class Discriminator(Configured, nn.Module, ABC):
     """Scores images, or source and target concatenated along channels, patch by patch.
 
@@ -109,6 +160,9 @@ class Discriminator(Configured, nn.Module, ABC):
 
 
 GeneratorFactory = Callable[[int, int], Generator]
+"""Called with (in_channels, out_channels); a class or ``functools.partial(Class, option=value)``."""
+
+FeatureGeneratorFactory = Callable[[int, int], FeatureGenerator]
 """Called with (in_channels, out_channels); a class or ``functools.partial(Class, option=value)``."""
 
 DiscriminatorFactory = Callable[[int], Discriminator]
