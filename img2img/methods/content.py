@@ -54,7 +54,7 @@ class Contrast(nn.Module):
 
     def __init__(self, generator: FeatureGenerator, stages: Sequence[str] | None, temperature: float) -> None:
         super().__init__()
-        self.inside = chosen_stages(stages or generator.content_stages, generator.stages)
+        self.inside = content_stages(generator, stages)
         self.temperature = temperature
         self.heads = ContrastHeads({stage: generator.stages[stage] for stage in self.inside})
 
@@ -109,6 +109,15 @@ class Consistency(nn.Module):
             kept = self.heads(encoded, positions)
         predicted = self.predictors(self.heads(decoded, positions))
         return torch.stack([feature_consistency(predicted[stage], kept[stage]) for stage in self.pairs]).mean()
+
+
+def content_stages(generator: FeatureGenerator, stages: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the stages whose features are contrasted: those asked for, else the generator's choice.
+
+    Raises:
+        ValueError: for one that the generator does not have.
+    """
+    return chosen_stages(stages or generator.content_stages, generator.stages)
 
 
 def chosen_stages(stages: Sequence[str], known: Mapping[str, object]) -> tuple[str, ...]:

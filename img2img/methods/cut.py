@@ -26,7 +26,13 @@ from img2img.methods.judge import Judge
 from img2img.methods.optimization import Optimization
 from img2img.methods.positions import SamplingName, draw_positions, shared_draws
 from img2img.methods.turns import Direction, Player, Step, Turn
-from img2img.networks.base import TRANSLATION, DiscriminatorFactory, FeatureGeneratorFactory, Generator
+from img2img.networks.base import (
+    TRANSLATION,
+    DiscriminatorFactory,
+    FeatureGeneratorFactory,
+    Generator,
+    shows_features,
+)
 from img2img.networks.discriminators.patch import PatchDiscriminator
 from img2img.networks.generators.resnet import ResNetGenerator
 
@@ -115,7 +121,8 @@ class CUT(TranslationModule):
                 f"identity_until: expected a share above 0 up to 1, got {identity_until}; identity_weight 0 is off"
             )
         self.channels_a, self.channels_b = channels_a, channels_b
-        self.generator, self.discriminator = generator(channels_a, channels_b), discriminator(channels_b)
+        self.generator = shows_features(generator(channels_a, channels_b))
+        self.discriminator = discriminator(channels_b)
         self.content: Contrast | Consistency = (
             Contrast(self.generator, stages, temperature)
             if content == "contrast"

@@ -162,6 +162,20 @@ class Discriminator(Configured, nn.Module, ABC):
 GeneratorFactory = Callable[[int, int], Generator]
 """Called with (in_channels, out_channels); a class or ``functools.partial(Class, option=value)``."""
 
+
+def shows_features(generator: Generator) -> FeatureGenerator:
+    """Return a generator that shows its features.
+
+    Raises:
+        TypeError: for one that does not.
+    """
+    if not isinstance(generator, FeatureGenerator):
+        raise TypeError(
+            f"generator: expected a FeatureGenerator, such as ResNetGenerator, got {type(generator).__name__}"
+        )
+    return generator
+
+
 FeatureGeneratorFactory = Callable[[int, int], FeatureGenerator]
 """Called with (in_channels, out_channels); a class or ``functools.partial(Class, option=value)``."""
 
