@@ -50,6 +50,7 @@ def parameters(network):
 COUNTS = [  # published totals, by instantiating the reference code
     (ResNetGenerator, (3, 3), {}, 11_378_179),
     (ResNetGenerator, (3, 3), {"norm": "batch"}, 11_383_427),
+    (ResNetGenerator, (3, 3), {"upsample": "cut", "downsample": "cut"}, 11_378_179),
     (ResNetGenerator, (3, 3), {"num_blocks": 6}, 7_837_699),
     (ResNetGenerator, (3, 3), {"num_blocks": 6, "norm": "batch"}, 7_841_411),
     (UNetGenerator, (3, 3), {}, 54_413_955),
@@ -60,6 +61,7 @@ COUNTS = [  # published totals, by instantiating the reference code
     (UNetGenerator, (3, 3), {"depth": 7, "norm": "instance"}, 41_825_667),
     (UNetGenerator, (1, 2), {"depth": 7}, 41_824_898),
     (PatchDiscriminator, (3,), {}, 2_764_737),
+    (PatchDiscriminator, (3,), {"downsample": "cut"}, 2_764_737),
     (PatchDiscriminator, (6,), {}, 2_767_809),
     (PatchDiscriminator, (1,), {}, 2_762_689),
     (PatchDiscriminator, (4,), {}, 2_765_761),
@@ -92,10 +94,13 @@ def test_cyclegan_has_28_285_832_parameters():
         assert 2 * parameters(ResNetGenerator(3, 3)) + 2 * parameters(PatchDiscriminator(3)) == 28_285_832
 
 
-@pytest.mark.parametrize(("num_layers", "side"), [(1, 16), (2, 34), (3, 70), (4, 142), (5, 286)])
-def test_receptive_field_is_the_published_one(num_layers, side):
+FIELDS = [("strided", *pair) for pair in ((1, 16), (2, 34), (3, 70), (4, 142), (5, 286))]
+
+
+@pytest.mark.parametrize(("downsample", "num_layers", "side"), [*FIELDS, ("cut", 1, 18), ("cut", 3, 84)])
+def test_receptive_field_is_the_published_one(downsample, num_layers, side):
     """The gradient of one logit is non-zero on exactly side x side pixels, with the norm removed."""
-    network = PatchDiscriminator(1, num_layers=num_layers, base_channels=2, norm="none")
+    network = PatchDiscriminator(1, num_layers=num_layers, base_channels=2, norm="none", downsample=downsample)
     for parameter in network.parameters():  # positive weights and a large input: no path is cut by chance
         nn.init.constant_(parameter, 0.01)
     image = torch.ones(1, 1, 384, 384, requires_grad=True)
