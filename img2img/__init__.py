@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from img2img.methods.critic import Critic
     from img2img.methods.cut import CUT
     from img2img.methods.cyclegan import CycleGAN
+    from img2img.methods.dclgan import DCLGAN
     from img2img.methods.export import save
     from img2img.methods.optimization import Optimization
     from img2img.methods.pix2pix import Pix2Pix
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CUT",
+    "DCLGAN",
     "ConfigError",
     "Critic",
     "CycleGAN",
@@ -54,6 +56,7 @@ __all__ = [
 
 _HOME = {
     "CUT": "methods.cut",
+    "DCLGAN": "methods.dclgan",
     "ConfigError": "errors",
     "Critic": "methods.critic",
     "CycleGAN": "methods.cyclegan",

@@ -337,3 +337,50 @@ def test_the_zoom_ends_at_one_sample_whatever_the_epochs_and_resume(tmp_path):
         data.train_dataloader()
     with pytest.raises(ValueError, match="zoom_until has nothing to change with resize none"):
         ImageData("x", paired=False, resize="none", zoom_until=0.5)
+
+
+# Both directions
+
+
+def test_dclgan_is_equation_6_with_one_embedding_for_each_domain():
+    module, batch = build(img2img.DCLGAN, num_positions=16), batch_of()
+    images = module.generate(batch, step_at())
+    losses = module.turn(module.players()[-1], batch, images, step_at()).losses
+    ab, ba, draws = module.generator_ab, module.generator_ba, shared_draws(0, step_at())
+    expected = {
+        "generator/adversarial_ab": 0.5 * (module.discriminator_b(ab(batch.a))[0] - 1).square().mean(),
+        "generator/adversarial_ba": 0.5 * (module.discriminator_a(ba(batch.b))[0] - 1).square().mean(),
+        "generator/identity_b": 0.5 * (ab(batch.b) - batch.b).abs().mean(),
+        "generator/identity_a": 0.5 * (ba(batch.a) - batch.a).abs().mean(),
+    }
+    embeds = {"a": (ab, module.heads_a), "b": (ba, module.heads_b)}
+    for key, source, fake, (domain, other) in (
+        ("ab", batch.a, ab(batch.a), ("a", "b")),
+        ("ba", batch.b, ba(batch.b), ("b", "a")),
+    ):
+        (encoder, heads), (its_encoder, its_heads) = embeds[domain], embeds[other]
+        queries = its_encoder.features(fake, module.stages)
+        where = draw_positions(queries, 16, draws)
+        q, k = its_heads(queries, where), heads(encoder.features(source, module.stages), where)
+        each = torch.stack([patch_nce(q[stage], k[stage]) for stage in module.stages])
+        expected[f"generator/contrast_{key}"] = 0.5 * 2 * each.mean()
+    assert losses.keys() == expected.keys()
+    for key, value in expected.items():
+        torch.testing.assert_close(losses[key], value)
+
+
+def test_the_published_dual_network_has_two_of_each():
+    with torch.device("meta"):
+        module = resolve(["-c", str(recipe_file("dclgan", "faithful")), "--data.root=x"]).build()[0]
+    assert "source" not in module.stages
+    assert parameters(module) == 2 * (11_378_179 + 2_764_737 + 493_568)
+    grey = build(img2img.DCLGAN, channels_a=1, identity_weight=0.0)
+    assert (grey.generator_ab.in_channels, grey.generator_ba.in_channels) == (1, 3)
+    turn_of_grey = grey.turn(grey.players()[-1], *_seen(grey, batch_of(channels_a=1)))
+    assert all(loss.isfinite() for loss in turn_of_grey.losses.values())
+    with pytest.raises(ValueError, match="identity_weight 1 needs equal channel counts"):
+        build(img2img.DCLGAN, channels_a=1)
+
+
+def _seen(module, batch):
+    return batch, module.generate(batch, step_at()), step_at()
