@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -91,6 +91,7 @@ class FeatureGenerator(Generator):
     stages: Mapping[str, int]
     content_stages: tuple[str, ...]
     mirrored_stages: Mapping[str, str]
+    _compiled_compute: Callable[[Tensor, Collection[str]], dict[str, Tensor]] | None = None
 
     @abstractmethod
     def compute(self, source: Tensor, names: Collection[str]) -> dict[str, Tensor]:
@@ -117,10 +118,21 @@ class FeatureGenerator(Generator):
             size of the source and is what :meth:`forward` returns.
         """
         height, width = source.shape[-2:]
-        found = self.compute(mirror_to(source, self.fit(height), self.fit(width)), names)
+        compute = self._compiled_compute or self.compute
+        found = compute(mirror_to(source, self.fit(height), self.fit(width)), names)
         if TRANSLATION in found:
             found[TRANSLATION] = found[TRANSLATION][..., :height, :width]
         return found
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile in place what :meth:`forward` and :meth:`features` run, as ``nn.Module.compile`` does for the one."""
+        super().compile(*args, **kwargs)
+        self._compiled_compute = torch.compile(self.compute, *args, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call]  # drops the compiled forward
+        state.pop("_compiled_compute", None)
+        return state
 
 
 class Discriminator(Configured, nn.Module, ABC):
