@@ -21,6 +21,7 @@ from img2img.networks.discriminators.patch import PatchDiscriminator
 from img2img.networks.discriminators.pixel import PixelDiscriminator
 from img2img.networks.generators.resnet import ResNetGenerator
 from img2img.networks.generators.unet import UNetGenerator
+from img2img.networks.layers.antialias import FilterDouble
 from img2img.networks.layers.convolutions import ImageConv2d, StridedConv2d, TransposedConv2d, as_torch_does
 from img2img.networks.layers.init import initialise
 from img2img.networks.layers.mirror import mirror_to
@@ -122,6 +123,17 @@ def test_blur_keeps_a_flat_image_and_removes_the_finest_stripes():
     stripes = torch.tensor([1.0, -1.0]).repeat(8).expand(1, 2, 16, 16)
     assert BlurHalf()(stripes)[..., 1:-1].abs().max() == 0  # a plain stride would give all 1 or all -1
     torch.testing.assert_close(BlurHalf()(torch.full((1, 2, 16, 16), 0.7)), torch.full((1, 2, 8, 8), 0.7))
+
+
+def test_bilinear_doubling_is_the_filter_of_cut():
+    """So its weights go either way, and the cheaper one can be trained."""
+    features = torch.randn(2, 3, 5, 4)
+    grown = F.interpolate(features, scale_factor=2, mode="bilinear")
+    torch.testing.assert_close(FilterDouble()(features), grown)
+    cut, bilinear = (small(ResNetGenerator, 3, 3, upsample=kind) for kind in ("cut", "bilinear"))
+    bilinear.load_state_dict(cut.state_dict())
+    image = torch.rand(1, 3, 16, 16) * 2 - 1
+    torch.testing.assert_close(cut(image), bilinear(image), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("cls", GENERATORS)
