@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from img2img.errors import ConfigError, DataError, Img2ImgError, ModelFileError, RunError
     from img2img.methods.base import TranslationModule
     from img2img.methods.critic import Critic
+    from img2img.methods.cut import CUT
     from img2img.methods.cyclegan import CycleGAN
+    from img2img.methods.dclgan import DCLGAN
     from img2img.methods.export import save
     from img2img.methods.optimization import Optimization
     from img2img.methods.pix2pix import Pix2Pix
-    from img2img.networks.base import Discriminator, Generator
+    from img2img.networks.base import Discriminator, FeatureGenerator, Generator
     from img2img.networks.discriminators.multiscale import MultiscaleDiscriminator
     from img2img.networks.discriminators.patch import PatchDiscriminator
     from img2img.networks.discriminators.pixel import PixelDiscriminator
@@ -25,11 +27,14 @@ if TYPE_CHECKING:
     from img2img.translate.translator import Translator, load
 
 __all__ = [
+    "CUT",
+    "DCLGAN",
     "ConfigError",
     "Critic",
     "CycleGAN",
     "DataError",
     "Discriminator",
+    "FeatureGenerator",
     "Generator",
     "ImageData",
     "Img2ImgError",
@@ -52,11 +57,14 @@ __all__ = [
 ]
 
 _HOME = {
+    "CUT": "methods.cut",
+    "DCLGAN": "methods.dclgan",
     "ConfigError": "errors",
     "Critic": "methods.critic",
     "CycleGAN": "methods.cyclegan",
     "DataError": "errors",
     "Discriminator": "networks.base",
+    "FeatureGenerator": "networks.base",
     "Generator": "networks.base",
     "ImageData": "data.module",
     "Img2ImgError": "errors",

@@ -31,7 +31,7 @@ def test_every_config_builds_and_its_resolved_form_is_the_same(path, tmp_path):
 
 
 @pytest.mark.parametrize("data", DATASETS, ids=lambda p: p.stem)
-@pytest.mark.parametrize("method", ["pix2pix", "cyclegan"])
+@pytest.mark.parametrize("method", recipes())
 def test_every_data_set_combines_with_every_method(method, data):
     tree = resolve(["-c", str(shipped("configs", f"{method}.yaml")), "-c", str(data), "--data.root=x"]).tree
     assert len(tree["data"]["domains"]) == 2

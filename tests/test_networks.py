@@ -23,6 +23,7 @@ from img2img.networks.discriminators.pixel import PixelDiscriminator
 from img2img.networks.generators.resnet import ResNetGenerator
 from img2img.networks.generators.resunet import ResUNetGenerator
 from img2img.networks.generators.unet import UNetGenerator
+from img2img.networks.layers.antialias import FilterDouble
 from img2img.networks.layers.convolutions import ImageConv2d, StridedConv2d, TransposedConv2d, as_torch_does
 from img2img.networks.layers.init import initialise
 from img2img.networks.layers.mirror import mirror_to
@@ -54,6 +55,7 @@ def parameters(network):
 COUNTS = [  # published totals, by instantiating the reference code
     (ResNetGenerator, (3, 3), {}, 11_378_179),
     (ResNetGenerator, (3, 3), {"norm": "batch"}, 11_383_427),
+    (ResNetGenerator, (3, 3), {"upsample": "cut", "downsample": "cut"}, 11_378_179),
     (ResNetGenerator, (3, 3), {"num_blocks": 6}, 7_837_699),
     (ResNetGenerator, (3, 3), {"num_blocks": 6, "norm": "batch"}, 7_841_411),
     (UNetGenerator, (3, 3), {}, 54_413_955),
@@ -64,6 +66,7 @@ COUNTS = [  # published totals, by instantiating the reference code
     (UNetGenerator, (3, 3), {"depth": 7, "norm": "instance"}, 41_825_667),
     (UNetGenerator, (1, 2), {"depth": 7}, 41_824_898),
     (PatchDiscriminator, (3,), {}, 2_764_737),
+    (PatchDiscriminator, (3,), {"downsample": "cut"}, 2_764_737),
     (PatchDiscriminator, (6,), {}, 2_767_809),
     (PatchDiscriminator, (1,), {}, 2_762_689),
     (PatchDiscriminator, (4,), {}, 2_765_761),
@@ -100,13 +103,15 @@ def test_cyclegan_has_28_285_832_parameters():
         assert 2 * parameters(ResNetGenerator(3, 3)) + 2 * parameters(PatchDiscriminator(3)) == 28_285_832
 
 
-@pytest.mark.parametrize(
-    ("cls", "options", "side"),
-    [
-        *((PatchDiscriminator, {"num_layers": n}, side) for n, side in ((1, 16), (2, 34), (3, 70), (4, 142), (5, 286))),
-        (LiteDiscriminator, {"num_scales": 1}, 54),
-    ],
-)
+FIELDS = [
+    *((PatchDiscriminator, {"num_layers": n}, side) for n, side in ((1, 16), (2, 34), (3, 70), (4, 142), (5, 286))),
+    (PatchDiscriminator, {"num_layers": 1, "downsample": "cut"}, 18),
+    (PatchDiscriminator, {"num_layers": 3, "downsample": "cut"}, 84),
+    (LiteDiscriminator, {"num_scales": 1}, 54),
+]
+
+
+@pytest.mark.parametrize(("cls", "options", "side"), FIELDS)
 def test_receptive_field_is_the_published_one(cls, options, side):
     """The gradient of one logit is non-zero on exactly side x side pixels, with the norm removed."""
     network = cls(1, base_channels=2, norm="none", **options)
@@ -131,6 +136,17 @@ def test_blur_keeps_a_flat_image_and_removes_the_finest_stripes():
     stripes = torch.tensor([1.0, -1.0]).repeat(8).expand(1, 2, 16, 16)
     assert BlurHalf()(stripes)[..., 1:-1].abs().max() == 0  # a plain stride would give all 1 or all -1
     torch.testing.assert_close(BlurHalf()(torch.full((1, 2, 16, 16), 0.7)), torch.full((1, 2, 8, 8), 0.7))
+
+
+def test_bilinear_doubling_is_the_filter_of_cut():
+    """So its weights go either way, and the cheaper one can be trained."""
+    features = torch.randn(2, 3, 5, 4)
+    grown = F.interpolate(features, scale_factor=2, mode="bilinear")
+    torch.testing.assert_close(FilterDouble()(features), grown)
+    cut, bilinear = (small(ResNetGenerator, 3, 3, upsample=kind) for kind in ("cut", "bilinear"))
+    bilinear.load_state_dict(cut.state_dict())
+    image = torch.rand(1, 3, 16, 16) * 2 - 1
+    torch.testing.assert_close(cut(image), bilinear(image), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("cls", GENERATORS)

@@ -270,8 +270,13 @@ EVERYTHING = [
 @pytest.mark.parametrize("options", EVERYTHING)
 def test_a_resumed_run_is_bit_identical_and_the_global_draws_are_untouched(method, options, tmp_path):
     def module():
-        more = {"feature_matching_weight": 1.0} if method is img2img.Pix2Pix else {"cycle_noise": 0.01}
-        return build(method, critic=Critic(**options), optimization=Optimization(decay="constant"), **more)
+        more = {
+            "Pix2Pix": {"feature_matching_weight": 1.0},
+            "CycleGAN": {"cycle_noise": 0.01},
+            "CUT": {"flip_equivariance": True, "sampling": "discriminator"},
+        }
+        own = more.get(method.__name__, {})
+        return build(method, critic=Critic(**options), optimization=Optimization(decay="constant"), **own)
 
     class Save(lightning.Callback):
         def on_train_epoch_end(self, trainer, pl_module):

@@ -15,10 +15,11 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from img2img.batch import Batch
 from img2img.configured import Configured
 from img2img.data.cache import CacheName, Store
-from img2img.data.datasets import FixedDataset, PairedDataset, UnpairedDataset, collate
+from img2img.data.datasets import FixedDataset, Item, PairedDataset, UnpairedDataset, collate
 from img2img.data.derive.base import Derivation
 from img2img.data.folder import Layout, Split, directed, find_layout, find_photos
 from img2img.data.manifest import Manifest, domains_of, is_manifest, layout_of, read_manifest, sides_of
+from img2img.data.phases import Phased, late_from
 from img2img.data.sampler import EpochSampler, SeekableLoader
 from img2img.data.split import hold_out, refuse_unequal_shapes
 from img2img.data.transforms import CropName, Preprocessing, ResizeName, Transforms, load_side
@@ -46,6 +47,8 @@ class ImageData(Configured, LightningDataModule):
         size: side of training crops in pixels, or [height, width].
         load_size: side that images are resized to before the crop, or [height, width]; 286/256 of the size by default.
         derive: makes the sources of pairs from the targets, such as ``img2img.data.derive.Sketch``.
+        zoom_until: share of the training after which images are no longer enlarged to load_size, but resized to the
+            size that is cropped (CUT: 0.5, where its learning rate begins to fall); 1 keeps enlarging.
         resize: short-side keeps the aspect, stretch ignores it as the originals do, none keeps the file's size.
         crop: where training crops are cut: random, or centre.
         flip: mirror left to right at random.
@@ -75,6 +78,7 @@ class ImageData(Configured, LightningDataModule):
         to: str | None = None,
         size: int | list[int] = 256,
         load_size: int | list[int] | None = None,
+        zoom_until: float = 1.0,
         derive: Derivation | None = None,
         resize: ResizeName = "short-side",
         crop: CropName = "random",
@@ -104,9 +108,11 @@ class ImageData(Configured, LightningDataModule):
             raise ValueError(
                 f"load_size {load[0]}x{load[1]} is below size {height}x{width}: a crop must fit into its image"
             )
-        for name, value in (("photometric", photometric), ("hold_out", hold_out)):
+        for name, value in (("photometric", photometric), ("hold_out", hold_out), ("zoom_until", zoom_until)):
             if not 0 <= value <= 1:
                 raise ValueError(f"{name}: expected a share from 0 to 1, got {value}")
+        if zoom_until < 1 and resize == "none":
+            raise ValueError("zoom_until has nothing to change with resize none: leave it out, or resize")
         if batch_size < 1:
             raise ValueError(f"batch_size: expected 1 or more, got {batch_size}")
         for channels in (channels_a, channels_b):
@@ -139,6 +145,7 @@ class ImageData(Configured, LightningDataModule):
         self.batch_size, self.seed, self.strict = batch_size, seed, strict
         self.workers = _suitable_workers() if workers is None else workers
         self.cache: CacheName = cache
+        self.zoom_until = zoom_until
         self.share, self.allow_orphans = hold_out, allow_orphans
         self.layout: Layout | None = None
         self.held_out = 0
@@ -247,16 +254,13 @@ class ImageData(Configured, LightningDataModule):
     def train_dataloader(self) -> SeekableLoader:
         """Return the loader of this rank's share of each epoch; its batches are levels, see :meth:`finished`."""
         assert self.layout is not None
-        kind = PairedDataset if self.paired else UnpairedDataset
-        dataset = kind(
-            self.layout.train,
-            self.transforms,
-            self.seed,
-            strict=self.strict,
-            store=None if self.cache == "off" else Store(self.cache, self.roots),
-        )
         ranks, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        sampler = EpochSampler(len(dataset), self.seed, rank, ranks)
+        images = self.images_per_epoch(ranks)
+        dataset: Any = self._dataset(self.transforms)
+        if self.zoom_until < 1:
+            dataset = Phased(self._dataset, self.transforms)
+        phase = images, late_from(self.zoom_until, self.trainer, images)
+        sampler = EpochSampler(len(dataset), self.seed, rank, ranks, phase)
         return SeekableLoader(
             dataset,
             batch_size=self.batch_size,
@@ -264,6 +268,12 @@ class ImageData(Configured, LightningDataModule):
             drop_last=len(sampler) >= self.batch_size,
             **self._loading,
         )
+
+    def _dataset(self, transforms: Transforms) -> Dataset[Item]:
+        assert self.layout is not None
+        store = None if self.cache == "off" else Store(self.cache, self.roots)
+        kind = PairedDataset if self.paired else UnpairedDataset
+        return kind(self.layout.train, transforms, self.seed, strict=self.strict, store=store)
 
     def val_dataloader(self, at_most: int | None = None) -> DataLoader[Any]:
         """Return the validation images, one at a time, in order; evenly spaced ones where that is too many.

@@ -98,7 +98,7 @@ class TranslationModule(Configured, LightningModule, ABC):
 
     @abstractmethod
     def generate(self, batch: Batch, step: Step) -> Any:
-        """Make the images that several turns use, once, with the generators' graph; a NamedTuple."""
+        """Make what several turns use, once, with the generators' graph; a NamedTuple of (named) tensors."""
 
     @abstractmethod
     def turn(self, player: Player, batch: Batch, images: Any, step: Step) -> Turn:

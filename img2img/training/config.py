@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import torch
 import yaml
@@ -294,8 +294,8 @@ def _check_options(options: dict[str, Any], where: str, cls: Any) -> None:
         if cls is ImageData and key == "derive" and value not in (None, "null"):
             _check_part(value, f"{where}.{key}", None, Derivation)
         elif isinstance(default, type) and issubclass(default, Generator | Discriminator):
-            base = Generator if issubclass(default, Generator) else Discriminator
-            _check_part(value, f"{where}.{key}", default, base)
+            made_by = get_args(get_type_hints(cls.__init__)[key])  # Callable[[int, int], FeatureGenerator]
+            _check_part(value, f"{where}.{key}", default, made_by[-1])
         elif dataclasses.is_dataclass(default) and isinstance(value, dict):
             _check_options(value, f"{where}.{key}", type(default))
         elif dataclasses.is_dataclass(default):
