@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from img2img.networks.discriminators.multiscale import MultiscaleDiscriminator
     from img2img.networks.discriminators.patch import PatchDiscriminator
     from img2img.networks.discriminators.pixel import PixelDiscriminator
+    from img2img.networks.generators.enhancer import LocalEnhancer
     from img2img.networks.generators.resnet import ResNetGenerator
     from img2img.networks.generators.unet import UNetGenerator
     from img2img.translate.translator import Translator, load
@@ -33,6 +34,7 @@ __all__ = [
     "Generator",
     "ImageData",
     "Img2ImgError",
+    "LocalEnhancer",
     "ModelFileError",
     "MultiscaleDiscriminator",
     "Optimization",
@@ -58,6 +60,7 @@ _HOME = {
     "Generator": "networks.base",
     "ImageData": "data.module",
     "Img2ImgError": "errors",
+    "LocalEnhancer": "networks.generators.enhancer",
     "ModelFileError": "errors",
     "MultiscaleDiscriminator": "networks.discriminators.multiscale",
     "Optimization": "methods.optimization",

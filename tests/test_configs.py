@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from img2img.configured import describe
-from img2img.shipped import recipes, shipped
+from img2img.shipped import method_of, recipes, shipped
 from img2img.training.config import resolve
 from tests.discover import METHODS
 
@@ -36,7 +36,8 @@ def test_every_data_set_combines_with_every_method(method, data):
 
 
 def test_every_method_has_a_config():
-    assert {m.__name__.lower() for m in METHODS} == set(recipes())
+    assert {m.__name__.lower() for m in METHODS} <= set(recipes())
+    assert {method_of(found["default"]) for found in recipes().values()} == {m.__name__.lower() for m in METHODS}
     assert all({"default", "faithful"} <= set(found) for found in recipes().values())
 
 

@@ -19,8 +19,10 @@ from img2img.methods.optimization import Optimization
 from img2img.methods.pool import ImagePool
 from img2img.methods.turns import Step
 from tests.discover import DISCRIMINATORS, GENERATORS, METHODS
+from tests.test_networks import SMALL
 
 SMALL_G = {
+    "LocalEnhancer": SMALL["LocalEnhancer"],
     "UNetGenerator": {"depth": 4, "base_channels": 4, "dropout": 0.0},
     "ResNetGenerator": {"num_blocks": 1, "base_channels": 4},
 }

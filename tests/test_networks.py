@@ -19,6 +19,7 @@ from img2img.networks.base import Generator
 from img2img.networks.discriminators.multiscale import MultiscaleDiscriminator
 from img2img.networks.discriminators.patch import PatchDiscriminator
 from img2img.networks.discriminators.pixel import PixelDiscriminator
+from img2img.networks.generators.enhancer import LocalEnhancer
 from img2img.networks.generators.resnet import ResNetGenerator
 from img2img.networks.generators.unet import UNetGenerator
 from img2img.networks.layers.convolutions import ImageConv2d, StridedConv2d, TransposedConv2d, as_torch_does
@@ -31,6 +32,7 @@ from tests.discover import DISCRIMINATORS, GENERATORS
 from tests.two_processes import norm_of_a_joint_batch
 
 SMALL = {
+    "LocalEnhancer": {"num_global_halvings": 1, "num_global_blocks": 1, "num_blocks": 1, "base_channels": 2},
     "UNetGenerator": {"depth": 5, "base_channels": 4},
     "ResNetGenerator": {"num_blocks": 2, "base_channels": 4},
     "MultiscaleDiscriminator": {"base_channels": 4},
@@ -52,6 +54,9 @@ COUNTS = [  # published totals, by instantiating the reference code
     (ResNetGenerator, (3, 3), {"norm": "batch"}, 11_383_427),
     (ResNetGenerator, (3, 3), {"num_blocks": 6}, 7_837_699),
     (ResNetGenerator, (3, 3), {"num_blocks": 6, "norm": "batch"}, 7_841_411),
+    (ResNetGenerator, (3, 3), {"num_halvings": 4}, 182_443_267),  # pix2pixHD's global generator
+    (ResNetGenerator, (36, 3), {"num_halvings": 4}, 182_546_755),
+    (LocalEnhancer, (36, 3), {}, 182_857_059),
     (UNetGenerator, (3, 3), {}, 54_413_955),
     (UNetGenerator, (3, 3), {"norm": "instance"}, 54_409_603),
     (UNetGenerator, (1, 2), {}, 54_409_858),
@@ -72,8 +77,9 @@ COUNTS = [  # published totals, by instantiating the reference code
     (PatchDiscriminator, (3,), {"num_layers": 5}, 11_154_369),
     (PatchDiscriminator, (3,), {"num_layers": 6}, 15_349_185),
     (PatchDiscriminator, (3,), {"norm": "none", "spectral_norm": True}, 2_764_737),  # divides weights, adds none
-    (MultiscaleDiscriminator, (6,), {}, 2 * 2_767_809),
-    (MultiscaleDiscriminator, (6,), {"num_scales": 3}, 3 * 2_767_809),
+    (MultiscaleDiscriminator, (6,), {}, 5_535_618),
+    (MultiscaleDiscriminator, (39,), {}, 5_603_202),
+    (MultiscaleDiscriminator, (39,), {"num_scales": 3}, 8_404_803),
     (PixelDiscriminator, (3,), {}, 8_705),
     (PixelDiscriminator, (6,), {}, 8_897),
     (PixelDiscriminator, (3,), {"norm": "batch"}, 8_832),
@@ -111,6 +117,29 @@ def test_receptive_field_is_the_published_one(num_layers, side):
 def test_logit_maps_of_256_px_have_the_published_sides(num_layers, side):
     with torch.device("meta"):
         assert PatchDiscriminator(3, num_layers)(torch.empty(1, 3, 256, 256))[0].shape == (1, 1, side, side)
+
+
+def test_pix2pixhd_pads_by_two_and_judges_at_two_sizes():
+    with torch.device("meta"):
+        maps = MultiscaleDiscriminator(6, padding_px=2)(torch.empty(1, 6, 256, 256))
+    assert [logits.shape[-1] for logits in maps] == [35, 19]
+
+
+def test_the_local_enhancer_begins_with_a_global_network_and_adds_to_its_features():
+    """Without its local features it is the global network on the halved image, but for the last layers."""
+    options = {"num_blocks": 1, "base_channels": 4, "num_halvings": 1}
+    coarse, fine = ResNetGenerator(3, 3, **options).eval(), small(LocalEnhancer, 3, 3).eval()
+    fine.start_from(coarse)
+    nn.init.zeros_(fine.encoder[3].weight)  # and the instance norm behind it gives 0
+    image, seen = torch.rand(1, 3, 32, 32) * 2 - 1, []
+    fine.decoder.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    half = F.avg_pool2d(image, 3, stride=2, padding=1, count_include_pad=False)
+    with torch.no_grad():
+        fine(image)
+        torch.testing.assert_close(seen[0], coarse.layers[:-1](half))
+    again = small(LocalEnhancer, 3, 3)
+    again.start_from(fine)
+    assert torch.equal(again.image.weight, fine.image.weight)
 
 
 def test_blur_keeps_a_flat_image_and_removes_the_finest_stripes():

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -14,13 +16,17 @@ from torch import Tensor
 
 from img2img.batch import Batch
 from img2img.losses.adversarial import AdversarialName
+from img2img.losses.perceptual import perceptual as perceptual_loss
 from img2img.methods.base import TranslationModule
 from img2img.methods.critic import Critic
+from img2img.methods.frozen import load_frozen
 from img2img.methods.judge import Judge
 from img2img.methods.optimization import Optimization
 from img2img.methods.turns import Direction, Player, Step, Turn
 from img2img.networks.base import DiscriminatorFactory, Generator, GeneratorFactory
 from img2img.networks.discriminators.patch import PatchDiscriminator
+from img2img.networks.frozen.base import FeatureNetwork, FeatureNetworkFactory
+from img2img.networks.frozen.vgg import VGG19
 from img2img.networks.generators.unet import UNetGenerator
 
 
@@ -35,7 +41,8 @@ class Pix2Pix(TranslationModule):
 
     The discriminator moves first, on the detached fake; the generator's adversarial term then uses the discriminator
     that has just moved, as in the PyTorch port (the Lua code re-uses the older one). Defaults are the published
-    weights; ``configs/pix2pix.yaml`` is the whole published recipe.
+    weights; ``configs/pix2pix-faithful.yaml`` is the whole published recipe. pix2pixHD (``configs/pix2pixhd.yaml``)
+    takes the same turns with other networks and losses.
 
     Args:
         generator: class or ``functools.partial`` of the generator, called with (channels_a, channels_b).
@@ -44,13 +51,20 @@ class Pix2Pix(TranslationModule):
         channels_b: channels of target images.
         adversarial: adversarial loss; the paper's is bce.
         adversarial_weight: weight of the adversarial loss of the generator.
-        l1_weight: weight of the mean absolute error (100 in the paper).
+        l1_weight: weight of the mean absolute error (100 in the paper, 0 in pix2pixHD).
         conditional: the discriminator sees the source beside the target; False is the paper's ablation.
         feature_matching_weight: weight of feature matching (pix2pixHD, Wang et al. 2018, equation 4, arXiv 1711.11585);
             0 switches it off. With it the discriminator also looks at the real image in the generator's turn.
+        perceptual_weight: weight of :mod:`img2img.losses.perceptual` (10 in pix2pixHD's code); 0 switches it off.
+        perceptual: class or ``functools.partial`` of the frozen network whose features are compared.
+        hold_until: share of the training until which the generator's :meth:`Generator.held` parts stay as they are,
+            such as the global network of ``LocalEnhancer`` (``niter_fix_global`` in pix2pixHD's code).
         critic: how the discriminator judges: turns, penalties, noise, augmentation.
         optimization: learning rate, schedule, initialisation, averaging.
         seed: decides the method's own random draws.
+
+    Raises:
+        ValueError: for a ``hold_until`` out of [0, 1], or with a generator that has nothing to hold.
     """
 
     paired = True
@@ -66,6 +80,9 @@ class Pix2Pix(TranslationModule):
         l1_weight: float = 100.0,
         conditional: bool = True,
         feature_matching_weight: float = 0.0,
+        perceptual_weight: float = 0.0,
+        perceptual: FeatureNetworkFactory = VGG19,
+        hold_until: float = 0.0,
         critic: Critic = Critic(),  # noqa: B008 (frozen)
         optimization: Optimization = Optimization(),  # noqa: B008 (frozen)
         seed: int = 0,
@@ -78,6 +95,15 @@ class Pix2Pix(TranslationModule):
         self.judge = Judge("discriminator", critic, adversarial, self.discriminator)
         self.adversarial_weight, self.l1_weight = adversarial_weight, l1_weight
         self.feature_matching_weight = feature_matching_weight
+        self.perceptual_weight, self.perceptual = perceptual_weight, perceptual
+        self._frozen: list[FeatureNetwork] = []  # in a list: no submodule, so no part of checkpoints
+        if not 0 <= hold_until <= 1:
+            raise ValueError(f"hold_until: expected a share of the training from 0 to 1, got {hold_until}")
+        if hold_until and not self.generator.held():
+            raise ValueError(
+                f"hold_until {hold_until:g}: {type(self.generator).__name__} has no part to hold still; leave it at 0"
+            )
+        self.hold_until = hold_until
         self.conditional = conditional
         self.critic = critic
 
@@ -85,13 +111,22 @@ class Pix2Pix(TranslationModule):
         """Return the one generator, a to b."""
         return {"ab": self.generator}
 
+    def setup(self, stage: str) -> None:
+        """Load the frozen network where there is a use for it."""
+        del stage
+        if self.perceptual_weight and not self._frozen:
+            self._frozen.append(load_frozen(self.perceptual(), "perceptual_weight"))
+
     def players(self) -> tuple[Player, ...]:
         """Return discriminator, then generator."""
         return Player("discriminator", (self.discriminator,)), Player("generator", (self.generator,))
 
     def generate(self, batch: Batch, step: Step) -> Images:
         """Translate the sources once; no graph is kept when the generator passes."""
-        with torch.set_grad_enabled(self.moves(step, self.critic.turns) and torch.is_grad_enabled()):
+        with (
+            torch.set_grad_enabled(self.moves(step, self.critic.turns) and torch.is_grad_enabled()),
+            self._holding(step),
+        ):
             return Images(self.generator(batch.a))
 
     def turn(self, player: Player, batch: Batch, images: Images, step: Step) -> Turn:
@@ -103,10 +138,30 @@ class Pix2Pix(TranslationModule):
             return Turn({}, {})
         match = self.feature_matching_weight > 0
         opinion = self.judge.fool(self.discriminator, batch.b, images.fake, step, condition, match=match)
-        losses = {
-            "generator/adversarial": self.adversarial_weight * opinion["adversarial"],
-            "generator/l1": self.l1_weight * F.l1_loss(images.fake, batch.b),
-        }
+        losses = {"generator/adversarial": self.adversarial_weight * opinion["adversarial"]}
+        if self.l1_weight:
+            losses["generator/l1"] = self.l1_weight * F.l1_loss(images.fake, batch.b)
         if match:
             losses["generator/feature_matching"] = self.feature_matching_weight * opinion["feature_matching"]
+        if self.perceptual_weight:
+            losses["generator/perceptual"] = self.perceptual_weight * self._unlike(batch.b, images.fake)
         return Turn(losses, {"fake": images.fake.detach()})
+
+    @contextmanager
+    def _holding(self, step: Step) -> Iterator[None]:
+        """Record what is made within as if the held parts had no weights to learn, while they are to stay still."""
+        parts = self.generator.held() if step.progress < self.hold_until else ()
+        for part in parts:
+            part.requires_grad_(False)  # noqa: FBT003
+        try:
+            yield
+        finally:
+            for part in parts:
+                part.requires_grad_(True)  # noqa: FBT003
+
+    def _unlike(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Return the perceptual distance."""
+        network = self._frozen[0].to(fake.device)
+        with torch.no_grad():
+            of_real = network.features(real)
+        return perceptual_loss(of_real, network.features(fake), network.shares)

@@ -64,6 +64,18 @@ class Generator(Configured, nn.Module, ABC):
         fitted = mirror_to(source, self.fit(height), self.fit(width))
         return self.translate(fitted)[..., :height, :width]
 
+    def start_from(self, other: Generator) -> None:
+        """Take the weights of another generator of the same layers, or of those it knows how to begin with.
+
+        Raises:
+            RuntimeError: if the layers differ.
+        """
+        self.load_state_dict(other.state_dict())
+
+    def held(self) -> tuple[nn.Module, ...]:
+        """Return the parts that a method may hold still while the others learn to work with them; mostly none."""
+        return ()
+
     def fit(self, side_px: int) -> int:
         """Return the side in pixels that an image side is mirrored up to."""
         smallest = -(-self.smallest_side // self.size_multiple)

@@ -23,6 +23,7 @@ class PatchDiscriminator(Discriminator):
         norm: kind of norm, see ``NormName``.
         spectral_norm: divide every convolution's weight by its largest singular value (Miyato et al. 2018, arXiv
             1802.05957); usual with ``norm`` none, since an instance norm undoes part of it.
+        padding_px: zeros around each convolution's features; 2 in pix2pixHD, whose map of a 256 px image is 35x35.
     """
 
     def __init__(
@@ -32,21 +33,25 @@ class PatchDiscriminator(Discriminator):
         base_channels: int = 64,
         norm: NormName = "instance",
         spectral_norm: bool = False,
+        padding_px: int = 1,
     ) -> None:
         super().__init__()
         self.in_channels = in_channels
-        layers: list[nn.Module] = [nn.Conv2d(in_channels, base_channels, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        layers: list[nn.Module] = [
+            nn.Conv2d(in_channels, base_channels, 4, stride=2, padding=padding_px),
+            nn.LeakyReLU(0.2),
+        ]
         width = base_channels
         for level in range(1, num_layers + 1):
             wider = min(2**level, 8) * base_channels
             stride = 2 if level < num_layers else 1
             layers += [
-                nn.Conv2d(width, wider, 4, stride=stride, padding=1, bias=needs_bias(norm)),
+                nn.Conv2d(width, wider, 4, stride=stride, padding=padding_px, bias=needs_bias(norm)),
                 norm2d(wider, norm),
                 nn.LeakyReLU(0.2),
             ]
             width = wider
-        layers.append(nn.Conv2d(width, 1, 4, padding=1))
+        layers.append(nn.Conv2d(width, 1, 4, padding=padding_px))
         self.layers = nn.Sequential(*layers)
         if spectral_norm:
             normalise_spectrum(self)
