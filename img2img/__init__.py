@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from img2img.networks.discriminators.pixel import PixelDiscriminator
     from img2img.networks.generators.enhancer import LocalEnhancer
     from img2img.networks.generators.resnet import ResNetGenerator
+    from img2img.networks.generators.spade import SpadeGenerator
+    from img2img.networks.generators.styled import StyledGenerator
     from img2img.networks.generators.unet import UNetGenerator
     from img2img.translate.translator import Translator, load
 
@@ -43,6 +45,8 @@ __all__ = [
     "PixelDiscriminator",
     "ResNetGenerator",
     "RunError",
+    "SpadeGenerator",
+    "StyledGenerator",
     "TranslationModule",
     "Translator",
     "UNetGenerator",
@@ -69,6 +73,8 @@ _HOME = {
     "PixelDiscriminator": "networks.discriminators.pixel",
     "ResNetGenerator": "networks.generators.resnet",
     "RunError": "errors",
+    "SpadeGenerator": "networks.generators.spade",
+    "StyledGenerator": "networks.generators.styled",
     "TranslationModule": "methods.base",
     "Translator": "translate.translator",
     "UNetGenerator": "networks.generators.unet",

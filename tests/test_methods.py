@@ -22,7 +22,7 @@ from tests.discover import DISCRIMINATORS, GENERATORS, METHODS
 from tests.test_networks import SMALL
 
 SMALL_G = {
-    "LocalEnhancer": SMALL["LocalEnhancer"],
+    **{name: SMALL[name] for name in ("LocalEnhancer", "SpadeGenerator", "StyledGenerator")},
     "UNetGenerator": {"depth": 4, "base_channels": 4, "dropout": 0.0},
     "ResNetGenerator": {"num_blocks": 1, "base_channels": 4},
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import inspect
+import itertools
 from typing import get_args
 
 import pytest
@@ -21,6 +23,7 @@ from img2img.networks.discriminators.patch import PatchDiscriminator
 from img2img.networks.discriminators.pixel import PixelDiscriminator
 from img2img.networks.generators.enhancer import LocalEnhancer
 from img2img.networks.generators.resnet import ResNetGenerator
+from img2img.networks.generators.spade import SpadeGenerator
 from img2img.networks.generators.unet import UNetGenerator
 from img2img.networks.layers.convolutions import ImageConv2d, StridedConv2d, TransposedConv2d, as_torch_does
 from img2img.networks.layers.init import initialise
@@ -35,6 +38,8 @@ SMALL = {
     "LocalEnhancer": {"num_global_halvings": 1, "num_global_blocks": 1, "num_blocks": 1, "base_channels": 2},
     "UNetGenerator": {"depth": 5, "base_channels": 4},
     "ResNetGenerator": {"num_blocks": 2, "base_channels": 4},
+    "SpadeGenerator": {"base_channels": 1, "hidden_channels": 4},
+    "StyledGenerator": {"num_blocks": 1, "base_channels": 4, "style_channels": 8},
     "MultiscaleDiscriminator": {"base_channels": 4},
     "PatchDiscriminator": {"base_channels": 4},
     "PixelDiscriminator": {"base_channels": 4},
@@ -43,6 +48,17 @@ SMALL = {
 
 def small(cls, *channels, **options):
     return cls(*channels, **{**SMALL.get(cls.__name__, {}), **options})
+
+
+def every(**choices):
+    """Every generator with each combination of those options that it has."""
+    found = []
+    for cls in GENERATORS:
+        known = {name: values for name, values in choices.items() if name in inspect.signature(cls).parameters}
+        for values in itertools.product(*known.values()):
+            options = dict(zip(known, values, strict=True))
+            found.append(pytest.param(cls, options, id="-".join([cls.__name__, *values])))
+    return found
 
 
 def parameters(network):
@@ -57,6 +73,8 @@ COUNTS = [  # published totals, by instantiating the reference code
     (ResNetGenerator, (3, 3), {"num_halvings": 4}, 182_443_267),  # pix2pixHD's global generator
     (ResNetGenerator, (36, 3), {"num_halvings": 4}, 182_546_755),
     (LocalEnhancer, (36, 3), {}, 182_857_059),
+    (SpadeGenerator, (36, 3), {}, 93_048_003),  # Cityscapes
+    (SpadeGenerator, (184, 3), {}, 97_480_899),  # COCO-Stuff
     (UNetGenerator, (3, 3), {}, 54_413_955),
     (UNetGenerator, (3, 3), {"norm": "instance"}, 54_409_603),
     (UNetGenerator, (1, 2), {}, 54_409_858),
@@ -175,14 +193,17 @@ def test_sizes_that_fit_are_not_touched(cls):
         assert torch.equal(network(image), network.translate(image))
 
 
-@pytest.mark.parametrize("cls", GENERATORS)
-@pytest.mark.parametrize("upsample", get_args(UpsampleName))
-@pytest.mark.parametrize("downsample", get_args(DownsampleName))
-@pytest.mark.parametrize("norm", get_args(NormName))
-@pytest.mark.parametrize("padding", get_args(PaddingName))
-def test_every_generator_option_builds_and_learns(cls, upsample, downsample, norm, padding):
+LAYERS = {
+    "upsample": get_args(UpsampleName),
+    "downsample": get_args(DownsampleName),
+    "norm": get_args(NormName),
+}
+
+
+@pytest.mark.parametrize(("cls", "options"), every(**LAYERS, padding=get_args(PaddingName)))
+def test_every_generator_option_builds_and_learns(cls, options):
     torch.manual_seed(0)
-    network = small(cls, 3, 3, upsample=upsample, downsample=downsample, norm=norm, padding=padding)
+    network = small(cls, 3, 3, **options)
     initialise(network)
     image = torch.rand(2, 3, 64, 64) * 2 - 1
     network(image).square().sum().backward()
@@ -432,13 +453,9 @@ def test_unet_refuses_a_depth_without_room_for_its_dropout():
         UNetGenerator(3, 3, depth=4)
 
 
-@pytest.mark.parametrize("cls", GENERATORS)
-@pytest.mark.parametrize("upsample", get_args(UpsampleName))
-@pytest.mark.parametrize("downsample", get_args(DownsampleName))
-@pytest.mark.parametrize("norm", get_args(NormName))
-def test_a_state_dict_is_all_that_a_generator_needs(cls, upsample, downsample, norm):
+@pytest.mark.parametrize(("cls", "options"), every(**LAYERS))
+def test_a_state_dict_is_all_that_a_generator_needs(cls, options):
     """Built without memory and given its weights, as translators are loaded, it translates as before."""
-    options = {"upsample": upsample, "downsample": downsample, "norm": norm}
     network, image = small(cls, 3, 3, **options).eval(), torch.rand(1, 3, 32, 32)
     with torch.device("meta"):
         again = small(cls, 3, 3, **options).eval()
@@ -479,8 +496,8 @@ def heads(network, images):
 @pytest.mark.parametrize("option", [{}, {"upsample": "resize"}, {"spectral_norm": True}])
 def test_heads_compute_in_float32_under_autocast(cls, option):
     generator = issubclass(cls, Generator)
-    if option and generator != ("upsample" in option):
-        pytest.skip("an option of the other kind of network")
+    if not option.keys() <= inspect.signature(cls).parameters.keys():
+        pytest.skip("an option of other networks")
     network = small(cls, *((3, 3) if generator else (3,)), **option)
     last, body, out = heads(network, torch.rand(2, 3, 64, 64) * 2 - 1)
     assert body == {torch.bfloat16}  # the rest is in mixed precision: the claim is about the head alone
@@ -500,7 +517,7 @@ def test_heads_are_the_last_convolution_and_a_tanh(cls):
         lambda _, args, out: last.append(out)
     )
     with torch.no_grad():
-        out = network(torch.rand(1, 3, 32, 32))
+        out = network(torch.rand(1, 3, network.fit(32), network.fit(32)))
     hook.remove()
     assert torch.equal(out, torch.tanh(last[0]))
 

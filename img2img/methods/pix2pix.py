@@ -16,6 +16,7 @@ from torch import Tensor
 
 from img2img.batch import Batch
 from img2img.losses.adversarial import AdversarialName
+from img2img.losses.diversity import sameness
 from img2img.losses.perceptual import perceptual as perceptual_loss
 from img2img.methods.base import TranslationModule
 from img2img.methods.critic import Critic
@@ -28,12 +29,14 @@ from img2img.networks.discriminators.patch import PatchDiscriminator
 from img2img.networks.frozen.base import FeatureNetwork, FeatureNetworkFactory
 from img2img.networks.frozen.vgg import VGG19
 from img2img.networks.generators.unet import UNetGenerator
+from img2img.networks.latent import LatentGenerator
 
 
 class Images(NamedTuple):
-    """The translation of the batch, with the generator's graph."""
+    """The translation of the batch, with the generator's graph, and the latents it was made with, if any."""
 
     fake: Tensor
+    latent: Tensor
 
 
 class Pix2Pix(TranslationModule):
@@ -57,6 +60,9 @@ class Pix2Pix(TranslationModule):
             0 switches it off. With it the discriminator also looks at the real image in the generator's turn.
         perceptual_weight: weight of :mod:`img2img.losses.perceptual` (10 in pix2pixHD's code); 0 switches it off.
         perceptual: class or ``functools.partial`` of the frozen network whose features are compared.
+        diversity_weight: weight of :mod:`img2img.losses.diversity`, so that latents decide something that shows; for a
+            :class:`LatentGenerator`, which is run twice with it. 0 switches it off.
+        diversity_bound: see there.
         hold_until: share of the training until which the generator's :meth:`Generator.held` parts stay as they are,
             such as the global network of ``LocalEnhancer`` (``niter_fix_global`` in pix2pixHD's code).
         critic: how the discriminator judges: turns, penalties, noise, augmentation.
@@ -64,7 +70,8 @@ class Pix2Pix(TranslationModule):
         seed: decides the method's own random draws.
 
     Raises:
-        ValueError: for a ``hold_until`` out of [0, 1], or with a generator that has nothing to hold.
+        ValueError: for a ``hold_until`` out of [0, 1], or with a generator that has nothing to hold; for a
+            ``diversity_weight`` with a generator without latents.
     """
 
     paired = True
@@ -82,6 +89,8 @@ class Pix2Pix(TranslationModule):
         feature_matching_weight: float = 0.0,
         perceptual_weight: float = 0.0,
         perceptual: FeatureNetworkFactory = VGG19,
+        diversity_weight: float = 0.0,
+        diversity_bound: float = 0.3,
         hold_until: float = 0.0,
         critic: Critic = Critic(),  # noqa: B008 (frozen)
         optimization: Optimization = Optimization(),  # noqa: B008 (frozen)
@@ -104,6 +113,12 @@ class Pix2Pix(TranslationModule):
                 f"hold_until {hold_until:g}: {type(self.generator).__name__} has no part to hold still; leave it at 0"
             )
         self.hold_until = hold_until
+        if diversity_weight and not isinstance(self.generator, LatentGenerator):
+            raise ValueError(
+                f"diversity_weight {diversity_weight:g}: {type(self.generator).__name__} has one translation for each "
+                "source; take a generator with latents, such as StyledGenerator, or leave it at 0"
+            )
+        self.diversity_weight, self.diversity_bound = diversity_weight, diversity_bound
         self.conditional = conditional
         self.critic = critic
 
@@ -127,7 +142,10 @@ class Pix2Pix(TranslationModule):
             torch.set_grad_enabled(self.moves(step, self.critic.turns) and torch.is_grad_enabled()),
             self._holding(step),
         ):
-            return Images(self.generator(batch.a))
+            if not isinstance(self.generator, LatentGenerator):
+                return Images(self.generator(batch.a), batch.a.new_empty(0))
+            latent = self.generator.draw(batch.a)
+            return Images(self.generator(batch.a, latent), latent)
 
     def turn(self, player: Player, batch: Batch, images: Images, step: Step) -> Turn:
         """Return the losses of equation 1 (discriminator) or 4 (generator)."""
@@ -145,6 +163,11 @@ class Pix2Pix(TranslationModule):
             losses["generator/feature_matching"] = self.feature_matching_weight * opinion["feature_matching"]
         if self.perceptual_weight:
             losses["generator/perceptual"] = self.perceptual_weight * self._unlike(batch.b, images.fake)
+        if self.diversity_weight and isinstance(self.generator, LatentGenerator):
+            latent = self.generator.draw(batch.a)
+            other = self.generator(batch.a, latent)
+            same = sameness(images.fake, other, (images.latent, latent), self.diversity_bound)
+            losses["generator/sameness"] = self.diversity_weight * same
         return Turn(losses, {"fake": images.fake.detach()})
 
     @contextmanager
