@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from img2img.networks.discriminators.multiscale import MultiscaleDiscriminator
     from img2img.networks.discriminators.patch import PatchDiscriminator
     from img2img.networks.discriminators.pixel import PixelDiscriminator
+    from img2img.networks.generators.enhancer import LocalEnhancer
     from img2img.networks.generators.resnet import ResNetGenerator
+    from img2img.networks.generators.spade import SpadeGenerator
+    from img2img.networks.generators.styled import StyledGenerator
     from img2img.networks.generators.unet import UNetGenerator
     from img2img.translate.translator import Translator, load
 
@@ -39,6 +42,7 @@ __all__ = [
     "ImageData",
     "Img2ImgError",
     "LiteDiscriminator",
+    "LocalEnhancer",
     "ModelFileError",
     "MultiscaleDiscriminator",
     "Optimization",
@@ -48,6 +52,8 @@ __all__ = [
     "ResNetGenerator",
     "ResUNetGenerator",
     "RunError",
+    "SpadeGenerator",
+    "StyledGenerator",
     "TranslationModule",
     "Translator",
     "UNetGenerator",
@@ -68,6 +74,7 @@ _HOME = {
     "Generator": "networks.base",
     "ImageData": "data.module",
     "Img2ImgError": "errors",
+    "LocalEnhancer": "networks.generators.enhancer",
     "ModelFileError": "errors",
     "LiteDiscriminator": "networks.discriminators.lite",
     "MultiscaleDiscriminator": "networks.discriminators.multiscale",
@@ -78,6 +85,8 @@ _HOME = {
     "ResNetGenerator": "networks.generators.resnet",
     "ResUNetGenerator": "networks.generators.resunet",
     "RunError": "errors",
+    "SpadeGenerator": "networks.generators.spade",
+    "StyledGenerator": "networks.generators.styled",
     "TranslationModule": "methods.base",
     "Translator": "translate.translator",
     "UNetGenerator": "networks.generators.unet",

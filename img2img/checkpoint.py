@@ -23,6 +23,7 @@ from img2img.configured import factory
 from img2img.errors import ConfigError, ModelFileError
 from img2img.image import atomically
 from img2img.networks.base import Generator
+from img2img.networks.latent import LatentGenerator
 
 FORMAT = 1
 FILE_NAME = "translator.safetensors"
@@ -114,6 +115,11 @@ def header_of(
                 "size_multiple": generator.size_multiple,
                 "smallest_side": generator.smallest_side,
                 "norm_statistics": _norm_policy(descriptions[direction]),
+                **(
+                    {"latent": {"channels": generator.latent_channels}}
+                    if isinstance(generator, LatentGenerator)
+                    else {}
+                ),
             }
             for direction, generator in generators.items()
         },

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from img2img.configured import describe
-from img2img.shipped import recipe_file, recipes, shipped
+from img2img.shipped import method_of, recipe_file, recipes, shipped
 from img2img.training.config import differences, resolve
 from tests.discover import METHODS
 
@@ -38,7 +38,8 @@ def test_every_data_set_combines_with_every_method(method, data):
 
 
 def test_every_method_has_a_config():
-    assert {m.__name__.lower() for m in METHODS} == set(recipes())
+    assert {m.__name__.lower() for m in METHODS} <= set(recipes())
+    assert {method_of(found["default"]) for found in recipes().values()} == {m.__name__.lower() for m in METHODS}
     assert all({"default", "faithful"} <= set(found) for found in recipes().values())
 
 

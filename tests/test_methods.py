@@ -20,8 +20,10 @@ from img2img.methods.optimization import Optimization
 from img2img.methods.pool import ImagePool
 from img2img.methods.turns import Step
 from tests.discover import DISCRIMINATORS, GENERATORS, METHODS
+from tests.test_networks import SMALL
 
 SMALL_G = {
+    **{name: SMALL[name] for name in ("LocalEnhancer", "SpadeGenerator", "StyledGenerator")},
     "UNetGenerator": {"depth": 4, "base_channels": 4, "dropout": 0.0},
     "ResNetGenerator": {"num_blocks": 1, "base_channels": 4},
     "ResUNetGenerator": {"widths": (4, 8), "num_blocks": 1, "base_channels": 4},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import inspect
+import itertools
 from typing import get_args
 
 import pytest
@@ -20,8 +22,10 @@ from img2img.networks.discriminators.lite import LiteDiscriminator
 from img2img.networks.discriminators.multiscale import MultiscaleDiscriminator
 from img2img.networks.discriminators.patch import PatchDiscriminator
 from img2img.networks.discriminators.pixel import PixelDiscriminator
+from img2img.networks.generators.enhancer import LocalEnhancer
 from img2img.networks.generators.resnet import ResNetGenerator
 from img2img.networks.generators.resunet import ResUNetGenerator
+from img2img.networks.generators.spade import SpadeGenerator
 from img2img.networks.generators.unet import UNetGenerator
 from img2img.networks.layers.antialias import FilterDouble
 from img2img.networks.layers.convolutions import ImageConv2d, StridedConv2d, TransposedConv2d, as_torch_does
@@ -34,9 +38,12 @@ from tests.discover import DISCRIMINATORS, GENERATORS
 from tests.two_processes import norm_of_a_joint_batch
 
 SMALL = {
+    "LocalEnhancer": {"num_global_halvings": 1, "num_global_blocks": 1, "num_blocks": 1, "base_channels": 2},
     "UNetGenerator": {"depth": 5, "base_channels": 4},
     "ResNetGenerator": {"num_blocks": 2, "base_channels": 4},
     "ResUNetGenerator": {"widths": (4, 8), "num_blocks": 1, "base_channels": 4, "attention_levels": 1},
+    "SpadeGenerator": {"base_channels": 1, "hidden_channels": 4},
+    "StyledGenerator": {"num_blocks": 1, "base_channels": 4, "style_channels": 8},
     "MultiscaleDiscriminator": {"base_channels": 4},
     "LiteDiscriminator": {"base_channels": 4},
     "PatchDiscriminator": {"base_channels": 4},
@@ -46,6 +53,17 @@ SMALL = {
 
 def small(cls, *channels, **options):
     return cls(*channels, **{**SMALL.get(cls.__name__, {}), **options})
+
+
+def every(**choices):
+    """Every generator with each combination of those options that it has."""
+    found = []
+    for cls in GENERATORS:
+        known = {name: values for name, values in choices.items() if name in inspect.signature(cls).parameters}
+        for values in itertools.product(*known.values()):
+            options = dict(zip(known, values, strict=True))
+            found.append(pytest.param(cls, options, id="-".join([cls.__name__, *values])))
+    return found
 
 
 def parameters(network):
@@ -58,6 +76,11 @@ COUNTS = [  # published totals, by instantiating the reference code
     (ResNetGenerator, (3, 3), {"upsample": "cut", "downsample": "cut"}, 11_378_179),
     (ResNetGenerator, (3, 3), {"num_blocks": 6}, 7_837_699),
     (ResNetGenerator, (3, 3), {"num_blocks": 6, "norm": "batch"}, 7_841_411),
+    (ResNetGenerator, (3, 3), {"num_halvings": 4}, 182_443_267),  # pix2pixHD's global generator
+    (ResNetGenerator, (36, 3), {"num_halvings": 4}, 182_546_755),
+    (LocalEnhancer, (36, 3), {}, 182_857_059),
+    (SpadeGenerator, (36, 3), {}, 93_048_003),  # Cityscapes
+    (SpadeGenerator, (184, 3), {}, 97_480_899),  # COCO-Stuff
     (UNetGenerator, (3, 3), {}, 54_413_955),
     (UNetGenerator, (3, 3), {"norm": "instance"}, 54_409_603),
     (UNetGenerator, (1, 2), {}, 54_409_858),
@@ -79,8 +102,9 @@ COUNTS = [  # published totals, by instantiating the reference code
     (PatchDiscriminator, (3,), {"num_layers": 5}, 11_154_369),
     (PatchDiscriminator, (3,), {"num_layers": 6}, 15_349_185),
     (PatchDiscriminator, (3,), {"norm": "none", "spectral_norm": True}, 2_764_737),  # divides weights, adds none
-    (MultiscaleDiscriminator, (6,), {}, 2 * 2_767_809),
-    (MultiscaleDiscriminator, (6,), {"num_scales": 3}, 3 * 2_767_809),
+    (MultiscaleDiscriminator, (6,), {}, 5_535_618),
+    (MultiscaleDiscriminator, (39,), {}, 5_603_202),
+    (MultiscaleDiscriminator, (39,), {"num_scales": 3}, 8_404_803),
     (ResUNetGenerator, (3, 3), {}, 15_961_635),  # and its variant of fewer blocks: counts of a prototype
     (ResUNetGenerator, (3, 3), {"widths": (48, 96, 192, 384, 384), "num_blocks": 1}, 17_469_411),
     (LiteDiscriminator, (6,), {"num_scales": 1}, 1_254_337),
@@ -132,6 +156,29 @@ def test_logit_maps_of_256_px_have_the_published_sides(num_layers, side):
         assert PatchDiscriminator(3, num_layers)(torch.empty(1, 3, 256, 256))[0].shape == (1, 1, side, side)
 
 
+def test_pix2pixhd_pads_by_two_and_judges_at_two_sizes():
+    with torch.device("meta"):
+        maps = MultiscaleDiscriminator(6, padding_px=2)(torch.empty(1, 6, 256, 256))
+    assert [logits.shape[-1] for logits in maps] == [35, 19]
+
+
+def test_the_local_enhancer_begins_with_a_global_network_and_adds_to_its_features():
+    """Without its local features it is the global network on the halved image, but for the last layers."""
+    options = {"num_blocks": 1, "base_channels": 4, "num_halvings": 1}
+    coarse, fine = ResNetGenerator(3, 3, **options).eval(), small(LocalEnhancer, 3, 3).eval()
+    fine.start_from(coarse)
+    nn.init.zeros_(fine.encoder[3].weight)  # and the instance norm behind it gives 0
+    image, seen = torch.rand(1, 3, 32, 32) * 2 - 1, []
+    fine.decoder.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    half = F.avg_pool2d(image, 3, stride=2, padding=1, count_include_pad=False)
+    with torch.no_grad():
+        fine(image)
+        torch.testing.assert_close(seen[0], coarse.layers[:-1](half))
+    again = small(LocalEnhancer, 3, 3)
+    again.start_from(fine)
+    assert torch.equal(again.image.weight, fine.image.weight)
+
+
 def test_blur_keeps_a_flat_image_and_removes_the_finest_stripes():
     stripes = torch.tensor([1.0, -1.0]).repeat(8).expand(1, 2, 16, 16)
     assert BlurHalf()(stripes)[..., 1:-1].abs().max() == 0  # a plain stride would give all 1 or all -1
@@ -176,14 +223,17 @@ def test_sizes_that_fit_are_not_touched(cls):
         assert torch.equal(network(image), network.translate(image))
 
 
-@pytest.mark.parametrize("cls", GENERATORS)
-@pytest.mark.parametrize("upsample", get_args(UpsampleName))
-@pytest.mark.parametrize("downsample", get_args(DownsampleName))
-@pytest.mark.parametrize("norm", get_args(NormName))
-@pytest.mark.parametrize("padding", get_args(PaddingName))
-def test_every_generator_option_builds_and_learns(cls, upsample, downsample, norm, padding):
+LAYERS = {
+    "upsample": get_args(UpsampleName),
+    "downsample": get_args(DownsampleName),
+    "norm": get_args(NormName),
+}
+
+
+@pytest.mark.parametrize(("cls", "options"), every(**LAYERS, padding=get_args(PaddingName)))
+def test_every_generator_option_builds_and_learns(cls, options):
     torch.manual_seed(0)
-    network = small(cls, 3, 3, upsample=upsample, downsample=downsample, norm=norm, padding=padding)
+    network = small(cls, 3, 3, **options)
     initialise(network)
     image = torch.rand(2, 3, 64, 64) * 2 - 1
     network(image).square().sum().backward()
@@ -433,13 +483,9 @@ def test_unet_refuses_a_depth_without_room_for_its_dropout():
         UNetGenerator(3, 3, depth=4)
 
 
-@pytest.mark.parametrize("cls", GENERATORS)
-@pytest.mark.parametrize("upsample", get_args(UpsampleName))
-@pytest.mark.parametrize("downsample", get_args(DownsampleName))
-@pytest.mark.parametrize("norm", get_args(NormName))
-def test_a_state_dict_is_all_that_a_generator_needs(cls, upsample, downsample, norm):
+@pytest.mark.parametrize(("cls", "options"), every(**LAYERS))
+def test_a_state_dict_is_all_that_a_generator_needs(cls, options):
     """Built without memory and given its weights, as translators are loaded, it translates as before."""
-    options = {"upsample": upsample, "downsample": downsample, "norm": norm}
     network, image = small(cls, 3, 3, **options).eval(), torch.rand(1, 3, 32, 32)
     with torch.device("meta"):
         again = small(cls, 3, 3, **options).eval()
@@ -480,8 +526,8 @@ def heads(network, images):
 @pytest.mark.parametrize("option", [{}, {"upsample": "resize"}, {"spectral_norm": True}])
 def test_heads_compute_in_float32_under_autocast(cls, option):
     generator = issubclass(cls, Generator)
-    if option and generator != ("upsample" in option):
-        pytest.skip("an option of the other kind of network")
+    if not option.keys() <= inspect.signature(cls).parameters.keys():
+        pytest.skip("an option of other networks")
     network = small(cls, *((3, 3) if generator else (3,)), **option)
     last, body, out = heads(network, torch.rand(2, 3, 64, 64) * 2 - 1)
     assert body == {torch.bfloat16}  # the rest is in mixed precision: the claim is about the head alone
@@ -501,7 +547,7 @@ def test_heads_are_the_last_convolution_and_a_tanh(cls):
         lambda _, args, out: last.append(out)
     )
     with torch.no_grad():
-        out = network(torch.rand(1, 3, 32, 32))
+        out = network(torch.rand(1, 3, network.fit(32), network.fit(32)))
     hook.remove()
     assert torch.equal(out, torch.tanh(last[0]))
 

@@ -58,11 +58,26 @@ class Generator(Configured, nn.Module, ABC):
         Raises:
             ValueError: for anything but four dimensions.
         """
+        return self.fitted(source, self.translate)
+
+    def fitted(self, source: Tensor, translate: Callable[[Tensor], Tensor]) -> Tensor:
+        """Mirror images up to the size that fits, translate them, and crop back; see :meth:`forward`."""
         if source.ndim != 4:  # noqa: PLR2004 (a convolution would take [C, H, W] in silence, and a norm then errs)
             raise ValueError(f"expected a batch of images [B, C, H, W], got {list(source.shape)}")
         height, width = source.shape[-2:]
-        fitted = mirror_to(source, self.fit(height), self.fit(width))
-        return self.translate(fitted)[..., :height, :width]
+        return translate(mirror_to(source, self.fit(height), self.fit(width)))[..., :height, :width]
+
+    def start_from(self, other: Generator) -> None:
+        """Take the weights of another generator of the same layers, or of those it knows how to begin with.
+
+        Raises:
+            RuntimeError: if the layers differ.
+        """
+        self.load_state_dict(other.state_dict())
+
+    def held(self) -> tuple[nn.Module, ...]:
+        """Return the parts that a method may hold still while the others learn to work with them; mostly none."""
+        return ()
 
     def fit(self, side_px: int) -> int:
         """Return the side in pixels that an image side is mirrored up to."""

@@ -24,8 +24,9 @@ from img2img.data.module import ImageData, channels_in
 from img2img.devices import DeviceName, PrecisionName
 from img2img.errors import ConfigError, Img2ImgError
 from img2img.methods.base import TranslationModule
-from img2img.networks import discriminators, generators
+from img2img.networks import discriminators, frozen, generators
 from img2img.networks.base import Discriminator, Generator
+from img2img.networks.frozen.base import FeatureNetwork
 from img2img.training.signals import seconds_of
 from img2img.training.tracking import WandbOptions
 
@@ -42,6 +43,9 @@ _POSITIVE = (
     "keep",
     "log_every_batches",
 )
+
+_PARTS = (Generator, Discriminator, FeatureNetwork)
+"""Kinds of network that a method takes as a class with options."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +233,7 @@ def _with_underscores(word: str) -> str:
 
 def _import_known_parts() -> None:
     """Import every method and network, so that configs may use their short names."""
-    for package in (methods, generators, discriminators):
+    for package in (methods, generators, discriminators, frozen):
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{package.__name__}.{module.name}")
 
@@ -293,7 +297,7 @@ def _check_options(options: dict[str, Any], where: str, cls: Any) -> None:
         default = parameters[key].default
         if cls is ImageData and key == "derive" and value not in (None, "null"):
             _check_part(value, f"{where}.{key}", None, Derivation)
-        elif isinstance(default, type) and issubclass(default, Generator | Discriminator):
+        elif isinstance(default, type) and issubclass(default, _PARTS):
             made_by = get_args(get_type_hints(cls.__init__)[key])  # Callable[[int, int], FeatureGenerator]
             _check_part(value, f"{where}.{key}", default, made_by[-1])
         elif dataclasses.is_dataclass(default) and isinstance(value, dict):

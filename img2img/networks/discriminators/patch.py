@@ -28,6 +28,7 @@ class PatchDiscriminator(Discriminator):
             1802.05957); usual with ``norm`` none, since an instance norm undoes part of it.
         downsample: ``strided`` as published, or ``cut``: convolutions of stride 1, then a fixed filter, as CUT
             published it (arXiv 2007.15651); twice the work, and a receptive field of 84 px with 3 layers.
+        padding_px: zeros around each convolution's features; 2 in pix2pixHD, whose map of a 256 px image is 35x35.
     """
 
     def __init__(
@@ -38,12 +39,13 @@ class PatchDiscriminator(Discriminator):
         norm: NormName = "instance",
         spectral_norm: bool = False,
         downsample: Literal["strided", "cut"] = "strided",
+        padding_px: int = 1,
     ) -> None:
         super().__init__()
         self.in_channels = in_channels
         half, halve = (2, []) if downsample == "strided" else (1, [FilterHalf()])
         layers: list[nn.Module] = [
-            nn.Conv2d(in_channels, base_channels, 4, stride=half, padding=1),
+            nn.Conv2d(in_channels, base_channels, 4, stride=half, padding=padding_px),
             nn.LeakyReLU(0.2),
             *halve,
         ]
@@ -52,13 +54,13 @@ class PatchDiscriminator(Discriminator):
             wider = min(2**level, 8) * base_channels
             inner = level < num_layers
             layers += [
-                nn.Conv2d(width, wider, 4, stride=half if inner else 1, padding=1, bias=needs_bias(norm)),
+                nn.Conv2d(width, wider, 4, stride=half if inner else 1, padding=padding_px, bias=needs_bias(norm)),
                 norm2d(wider, norm),
                 nn.LeakyReLU(0.2),
                 *(halve if inner else []),
             ]
             width = wider
-        layers.append(nn.Conv2d(width, 1, 4, padding=1))
+        layers.append(nn.Conv2d(width, 1, 4, padding=padding_px))
         self.layers = nn.Sequential(*layers)
         if spectral_norm:
             normalise_spectrum(self)

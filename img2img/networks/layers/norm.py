@@ -120,8 +120,7 @@ class Norm2d(nn.Module):
         """
         assert self.running_mean is not None
         assert self.running_var is not None
-        assert self.weight is not None
-        assert self.bias is not None
+        weight, bias = self._weight_and_bias(features)
         wide = features.to(torch.promote_types(features.dtype, torch.float32))
         variance, mean = torch.var_mean(wide, dim=(0, 2, 3), correction=0)
         count = mean.new_full((1,), wide.numel() / self.channels)
@@ -134,9 +133,9 @@ class Norm2d(nn.Module):
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * total / (total - 1), self.momentum)
-        scale = self.weight * torch.rsqrt(variance + self.eps)
+        scale = weight * torch.rsqrt(variance + self.eps)
         centred = wide - mean[:, None, None]
-        return torch.addcmul(self.bias[:, None, None], centred, scale[:, None, None]).to(features.dtype)
+        return torch.addcmul(bias[:, None, None], centred, scale[:, None, None]).to(features.dtype)
 
     def extra_repr(self) -> str:
         """State channels and kind in ``print(network)``."""
@@ -174,6 +173,13 @@ def _several_processes() -> bool:
 def norm2d(channels: int, kind: NormName) -> nn.Module:
     """Return the norm of a layer, or nothing to do for ``none``."""
     return nn.Identity() if kind == "none" else Norm2d(channels, kind)
+
+
+def without_weights(norm: nn.Module) -> nn.Module:
+    """Take a norm's scale and shift away, for a layer that has them from elsewhere; return it."""
+    if isinstance(norm, Norm2d):
+        norm.weight = norm.bias = None
+    return norm
 
 
 def needs_bias(kind: NormName) -> bool:
