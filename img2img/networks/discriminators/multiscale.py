@@ -43,7 +43,7 @@ class MultiscaleDiscriminator(Discriminator):
         super().__init__()
         self.in_channels = in_channels
         self.scales = nn.ModuleList(
-            PatchDiscriminator(in_channels, num_layers, base_channels, norm, spectral_norm, padding_px)
+            PatchDiscriminator(in_channels, num_layers, base_channels, norm, spectral_norm, padding_px=padding_px)
             for _ in range(num_scales)
         )
 
