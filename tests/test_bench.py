@@ -95,14 +95,12 @@ def test_it_learns_and_reports(baseline, unpaired):
     assert any(not torch.equal(before[name], p) for name, p in module.named_parameters())
 
 
-def test_bench_train_times_every_arm_at_every_batch_size(pairs):
+def test_bench_train_times_every_arm(pairs):
     words = ("bench", "train", "--data", pairs, "--domains", "line", "colour", *tiny(TINY_PIX2PIX))
     small = ("--size", 32, "--steps", 2, "--warmup", 1, "--rounds", 1, "--device", "cpu", "--data.workers=0")
-    done = run_command(*words, *small, "--arms", "published,ours", "--batch", 1, "--batch", 2, "--json")
+    done = run_command(*words, *small, "--arms", "published,ours", "--batch", 2, "--json")
     found = json.loads(done.stdout)
-    assert [(row["batch"], row["arm"]) for row in found["rows"]] == [
-        (batch, arm) for batch in (1, 2) for arm in ("published", "ours")
-    ]
+    assert [(row["batch"], row["arm"]) for row in found["rows"]] == [(2, "published"), (2, "ours")]
     for row in found["rows"]:
         assert row["failure"] is None
         assert row["images_per_s"] > 0

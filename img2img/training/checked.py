@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from img2img.data.check import check_layout
+from img2img.data.check import check_layout, content, copies
 from img2img.data.folder import Layout, Split
 from img2img.data.module import ImageData
 
 _MOST_LINES = 5
+_OF_TWO_DOMAINS = {copies.SAME_DOMAINS, copies.SAME_PAIRS, content.NAMES}
+"""What means nothing where the source of a pair is made of its target."""
 
 
 def say_findings(console: Console, data: ImageData) -> None:
@@ -28,7 +30,9 @@ def say_findings(console: Console, data: ImageData) -> None:
     report = check_layout(
         data.roots, layout, paired=data.paired, chosen=data.to is not None, size=data.preprocessing.size
     )
-    found = report.of("error") + report.of("warning")
+    found = [*report.of("error"), *report.of("warning")]
+    if data.derive is not None:
+        found = [finding for finding in found if finding.kind not in _OF_TWO_DOMAINS]
     for finding in found[:_MOST_LINES]:
         console.print(f"data {finding.line}", style="yellow", highlight=False, soft_wrap=True, markup=False)
     if len(found) > _MOST_LINES:
