@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from img2img.networks.discriminators.pixel import PixelDiscriminator
     from img2img.networks.generators.resnet import ResNetGenerator
     from img2img.networks.generators.unet import UNetGenerator
-    from img2img.translate.translator import Translator, load
+    from img2img.translate.loading import load
+    from img2img.translate.translator import Translator
 
 __all__ = [
     "ConfigError",
@@ -69,7 +70,7 @@ _HOME = {
     "TranslationModule": "methods.base",
     "Translator": "translate.translator",
     "UNetGenerator": "networks.generators.unet",
-    "load": "translate.translator",
+    "load": "translate.loading",
     "save": "methods.export",
 }
 
