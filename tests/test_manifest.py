@@ -327,7 +327,7 @@ def test_unpaired_rows_hold_one_side_or_lists_of_their_own(scene):
     rows(scene, "a:rgb", "photo/{}.png", name="photos.csv")
     rows(scene, "b:gray16", "deep/{}.png", name="deep.csv", count=5)
     data = img2img.ImageData(
-        [str(scene / "photos.csv"), str(scene / "deep.csv")], False, size=32, workers=0, hold_out=0.0
+        [str(scene / "photos.csv"), str(scene / "deep.csv")], paired=False, size=32, workers=0, hold_out=0.0
     )
     data.setup()
     for one in (mixed, data):
