@@ -72,7 +72,7 @@ def test_every_kind_has_a_broken_example_and_stands_in_one_list():
 def test_a_fault_is_found_with_its_files_and_nothing_else_is_blamed(case, broken):
     root, words = broken(case)
     began = time.perf_counter()
-    report = check([root], **case.options)
+    report = check([root / case.inside], **case.options)
     assert time.perf_counter() - began < 10
     finding = next(f for f in report.findings if f.kind is case.kind)
     told = "\n".join([finding.said, *finding.names])

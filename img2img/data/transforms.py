@@ -236,7 +236,7 @@ class Transforms:
         side_a, side_b = self.sides
         if self.derive is None:
             a, b = load_side(source, side_a), load_side(target, side_b)
-            return self.fixed(self._enlarged(a, b, source.label), side_a), self.fixed(b, side_b)
+            return self.fixed(self.enlarged(a, b, source.label), side_a), self.fixed(b, side_b)
         photo = self._central(load_pixels(target, 3), RGB)
         drawn = self.derive(photo, mix(0, _VALIDATION, index))
         return as_tensor(with_channels(drawn, side_a[0].channels)), as_tensor(with_channels(photo, side_b[0].channels))
@@ -276,10 +276,9 @@ class Transforms:
         """Resize both images of a pair to the load size of the source, see :meth:`sized`.
 
         Raises:
-            DataError: with the name, if they differ in aspect and are not stretched, or not by the scale asked for.
+            DataError: with the name, if they differ in aspect and are not stretched.
         """
         side_a, side_b = self.sides
-        a = self._enlarged(a, b, name)
         shapes = [(pixels.shape[1], pixels.shape[0]) for pixels in (a, b)]
         if self.preprocessing.resize != "stretch" and not same_shape(*shapes):
             raise DataError(
@@ -289,8 +288,12 @@ class Transforms:
         a = self.sized(a, side_a)
         return a, resized_side(side_b, b, *a.shape[:2])
 
-    def _enlarged(self, a: Pixels, b: Pixels, name: str) -> Pixels:
-        """Bring the source of a pair to the size of its target where that is larger by the scale."""
+    def enlarged(self, a: Pixels, b: Pixels, name: str) -> Pixels:
+        """Bring the source of a pair, as read, to the size of its target where that is larger by the scale.
+
+        Raises:
+            DataError: with the name, if it is not.
+        """
         if self.scale == 1:
             return a
         if (a.shape[0] * self.scale, a.shape[1] * self.scale) != b.shape[:2]:
