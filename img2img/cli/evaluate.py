@@ -73,6 +73,7 @@ def evaluate(
 
     img2img evaluate runs/newer --data horse2zebra/ --to zebra --against zebra.json
     """
+    from img2img.devices import keep_freed_memory
     from img2img.errors import ConfigError
     from img2img.evaluate.evaluation import evaluate as measure
     from img2img.evaluate.images import Images
@@ -84,6 +85,7 @@ def evaluate(
     for name, value, known in (("split", split, ("test", "val", "train")), ("weights", weights, ("ema", "raw", None))):
         if value not in known:
             raise ConfigError(f"--{name} {value}: expected {', '.join(filter(None, known))}")
+    keep_freed_memory()
     asked = _asked(metrics, resize, features, weights_dir, kid_subset, seed, batch, threads, device)
     other = None if against is None else read_json(against)
     more = {"command": _command()}

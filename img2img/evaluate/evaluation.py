@@ -83,7 +83,7 @@ def evaluate(
         if len(features.names) < 2:  # noqa: PLR2004 (a spread)
             raise DataError(f"{images.where}: expected two or more {name} that can be read, got {len(features.names)}")
     refuse_swapped(seen_outputs, seen_references)
-    warnings = warnings_of(seen_outputs, seen_references, paired=bool(pairs))
+    warnings = warnings_of(seen_outputs, seen_references)
     if pairs and alone:
         warnings.append(f"{len(alone)} images have no partner of their name on the other side: {few(alone)}")
     if untranslated:
