@@ -12,27 +12,37 @@ if TYPE_CHECKING:
     from img2img.errors import ConfigError, DataError, Img2ImgError, ModelFileError, RunError
     from img2img.methods.base import TranslationModule
     from img2img.methods.critic import Critic
+    from img2img.methods.cut import CUT
     from img2img.methods.cyclegan import CycleGAN
+    from img2img.methods.dclgan import DCLGAN
     from img2img.methods.export import save
     from img2img.methods.optimization import Optimization
     from img2img.methods.pix2pix import Pix2Pix
-    from img2img.networks.base import Discriminator, Generator
+    from img2img.networks.base import Discriminator, FeatureGenerator, Generator
     from img2img.networks.discriminators.multiscale import MultiscaleDiscriminator
     from img2img.networks.discriminators.patch import PatchDiscriminator
     from img2img.networks.discriminators.pixel import PixelDiscriminator
+    from img2img.networks.generators.enhancer import LocalEnhancer
     from img2img.networks.generators.resnet import ResNetGenerator
+    from img2img.networks.generators.spade import SpadeGenerator
+    from img2img.networks.generators.styled import StyledGenerator
     from img2img.networks.generators.unet import UNetGenerator
     from img2img.translate.translator import Translator, load
 
 __all__ = [
+    "CUT",
+    "DCLGAN",
     "ConfigError",
     "Critic",
     "CycleGAN",
     "DataError",
     "Discriminator",
+    "FeatureGenerator",
     "Generator",
     "ImageData",
     "Img2ImgError",
+    "LiteDiscriminator",
+    "LocalEnhancer",
     "ModelFileError",
     "MultiscaleDiscriminator",
     "Optimization",
@@ -40,7 +50,10 @@ __all__ = [
     "Pix2Pix",
     "PixelDiscriminator",
     "ResNetGenerator",
+    "ResUNetGenerator",
     "RunError",
+    "SpadeGenerator",
+    "StyledGenerator",
     "TranslationModule",
     "Translator",
     "UNetGenerator",
@@ -50,22 +63,30 @@ __all__ = [
 ]
 
 _HOME = {
+    "CUT": "methods.cut",
+    "DCLGAN": "methods.dclgan",
     "ConfigError": "errors",
     "Critic": "methods.critic",
     "CycleGAN": "methods.cyclegan",
     "DataError": "errors",
     "Discriminator": "networks.base",
+    "FeatureGenerator": "networks.base",
     "Generator": "networks.base",
     "ImageData": "data.module",
     "Img2ImgError": "errors",
+    "LocalEnhancer": "networks.generators.enhancer",
     "ModelFileError": "errors",
+    "LiteDiscriminator": "networks.discriminators.lite",
     "MultiscaleDiscriminator": "networks.discriminators.multiscale",
     "Optimization": "methods.optimization",
     "PatchDiscriminator": "networks.discriminators.patch",
     "Pix2Pix": "methods.pix2pix",
     "PixelDiscriminator": "networks.discriminators.pixel",
     "ResNetGenerator": "networks.generators.resnet",
+    "ResUNetGenerator": "networks.generators.resunet",
     "RunError": "errors",
+    "SpadeGenerator": "networks.generators.spade",
+    "StyledGenerator": "networks.generators.styled",
     "TranslationModule": "methods.base",
     "Translator": "translate.translator",
     "UNetGenerator": "networks.generators.unet",

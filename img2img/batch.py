@@ -11,6 +11,9 @@ from torch import Tensor
 class Batch(NamedTuple):
     """A batch of source (a) and target (b) images; for unpaired data b is independent of a.
 
+    The loaders of training send levels as they are in files (uint8); ``on_after_batch_transfer`` of the data module
+    makes floats of them on the device, so that a method under a Trainer never sees anything else.
+
     Attributes:
         a: float32 [B, Ca, H, W] in [-1, 1], images of the source domain.
         b: float32 [B, Cb, H, W] in [-1, 1], images of the target domain.

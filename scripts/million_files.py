@@ -1,8 +1,8 @@
-"""List a million files, as a training does before its first step: seconds, and memory that stays.
+"""List a million files, as a training does before its first step: seconds, and memory that stays; then hold some out.
 
 Usage: python scripts/million_files.py [COUNT]
 
-Makes that many empty files with image names in a temporary folder (two domains), which takes about a minute.
+Makes that many files of zeros with image names in a temporary folder (two domains), which takes about a minute.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 
 from img2img.data.folder import find_layout
+from img2img.data.split import hold_out
 
 
 def main() -> None:
@@ -25,7 +26,9 @@ def main() -> None:
         for domain in ("photos", "drawings"):
             (Path(root) / domain).mkdir()
             for i in range(count // 2):
-                os.close(os.open(f"{root}/{domain}/{i:08d}.jpg", os.O_CREAT))
+                file = os.open(f"{root}/{domain}/{i:08d}.jpg", os.O_CREAT | os.O_WRONLY)
+                os.ftruncate(file, 1 + i * 7919 % 65536)  # of many lengths, as photos are, and of no bytes on the disk
+                os.close(file)
         for paired in (False, True):
             process = psutil.Process()
             before, began = process.memory_info().rss, time.perf_counter()
@@ -33,7 +36,11 @@ def main() -> None:
             seconds, grown = time.perf_counter() - began, (process.memory_info().rss - before) / 1e6
             images = len(layout.train.a) + len(layout.train.b)
             print(f"{'paired' if paired else 'unpaired'}: {images:,} files in {seconds:.1f} s, {grown:,.0f} MB")
-            del layout
+            began = time.perf_counter()
+            train, held = hold_out(layout.train, 0.05, 0, paired=paired)
+            said = f"{len(held.a)} and {len(held.b)} of {images:,} held out in {time.perf_counter() - began:.1f} s"
+            print(f"{'paired' if paired else 'unpaired'}: {said}")
+            del layout, train, held
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Usage: python ddp_case.py METHOD BATCH ACCUMULATE OUT; processes are started wit
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import sys
 
@@ -35,12 +36,13 @@ class Samples(torch.utils.data.Dataset):
 
 def build(method: str, accumulate: int) -> TranslationModule:
     torch.manual_seed(0)
-    options = {"pool_size": 0} if method == "CycleGAN" else {}
+    made = getattr(img2img, method)
+    options = {"pool_size": 0} if "pool_size" in inspect.signature(made).parameters else {}
     generators = {
         "Pix2Pix": functools.partial(img2img.UNetGenerator, depth=4, base_channels=4, dropout=0.0),
         "CycleGAN": functools.partial(img2img.ResNetGenerator, num_blocks=1, base_channels=4),
     }
-    return getattr(img2img, method)(
+    return made(
         generator=generators.get(method, generators["CycleGAN"]),
         discriminator=functools.partial(img2img.PatchDiscriminator, num_layers=1, base_channels=4),
         optimization=img2img.Optimization(accumulate=accumulate, decay="constant"),

@@ -24,6 +24,8 @@ from img2img.errors import ConfigError
 from img2img.methods.base import Skipped
 from img2img.metrics import health as measure
 from img2img.metrics.logits import Window, gap, held_out_share
+from img2img.metrics.luma import luma
+from img2img.metrics.spectrum import grid_peaks
 from img2img.schedule import Length
 from img2img.training import rules
 from img2img.training.events import EVENTS, Events, health_section, read_events
@@ -53,7 +55,7 @@ def test_diversity_is_0_for_one_image_and_the_same_for_the_same_images():
 
 def test_retrieval_finds_own_source_through_tint_softness_and_inversion_but_not_by_chance():
     sources = blobs(count=16)
-    for outputs in (sources, 0.3 * sources + 0.2, -sources, F.avg_pool2d(sources, 5, 1, 2), measure.luma(sources)):
+    for outputs in (sources, 0.3 * sources + 0.2, -sources, F.avg_pool2d(sources, 5, 1, 2), luma(sources)):
         assert measure.retrieval(outputs, sources) == 1
     assert measure.retrieval(sources.roll(1, 0), sources) < 3 / 16
     assert measure.retrieval(torch.zeros_like(sources), sources) == pytest.approx(1 / 16)
@@ -72,7 +74,7 @@ def grid(side=64, period=2):
 
 
 def strength(outputs, images):
-    return float((measure.grid_peaks(outputs) / measure.grid_peaks(images).clamp_min(1)).max())
+    return float((grid_peaks(outputs) / grid_peaks(images).clamp_min(1)).max())
 
 
 @given(
@@ -87,7 +89,7 @@ def test_a_regular_grid_shows_and_softness_sharpness_and_noise_do_not(period, le
 
 
 def test_images_too_small_for_a_spectrum_have_none():
-    assert measure.grid_peaks(blobs(side=16)) is None
+    assert grid_peaks(blobs(side=16)) is None
 
 
 def hide(image, shown):

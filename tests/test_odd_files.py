@@ -18,8 +18,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from img2img.checkpoint import save_translator
+from img2img.data.folder import Source
+from img2img.data.transforms import load_pixels, on_white
 from img2img.errors import DataError
-from img2img.image import Mark, Picture, Pictures, check_writable, read_pictures, write_picture, write_pictures
+from img2img.image import (
+    Mark,
+    Picture,
+    Pictures,
+    check_writable,
+    jpeg_head,
+    read_picture,
+    read_pictures,
+    with_channels,
+    write_picture,
+    write_pictures,
+)
 from tests import files, odd_files
 from tests.conftest import ROOT
 from tests.odd_files import EITHER, GOOD, GROUPS, ICC, NOISE, READS, REFUSED, saved
@@ -42,6 +55,23 @@ def read_or_refused(path: Path) -> Pictures | None:
         pictures = None
     assert time.process_time() - began < _SECONDS
     return pictures
+
+
+def test_training_sees_what_translating_sees_of_every_jpeg(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    groups = odd_files.wrong_suffixes, odd_files.modes, odd_files.orientations, odd_files.metadata
+    p3 = files.rgb_profile(files.DISPLAY_P3, files.SRGB_CURVE)
+    cases = [case for group in groups for case in group() if case[0].endswith(".jpg") and case[2] == READS]
+    cases += [(f"icc-{i}.jpg", saved(NOISE, "JPEG", icc_profile=icc), READS) for i, icc in enumerate((ICC, p3))]
+    odd_files.make(tmp_path, cases)
+    own_decoder = 0
+    for name, _, _ in cases:
+        head = jpeg_head((tmp_path / name).read_bytes())
+        own_decoder += head is not None
+        seen, wanted = load_pixels(Source(tmp_path, "whole", name), 3), read_picture(tmp_path / name)
+        apart = np.abs(seen.astype(int) - with_channels(on_white(wanted), 3)).max()
+        assert apart <= (head is not None and head.tables is not None), name  # a level, where colours are converted
+    assert 12 <= own_decoder < len(cases)
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.__name__)

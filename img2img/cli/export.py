@@ -15,6 +15,9 @@ def export(
         str | None, typer.Option(help="Domain to translate into, where the translator knows both ways.")
     ] = None,
     weights: Annotated[str | None, typer.Option(help="ema (averaged, the default) or raw.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the style, where the translator has several: the file gets one of them.")
+    ] = None,
     values: Annotated[
         str,
         typer.Option(
@@ -48,6 +51,7 @@ def export(
         out,
         to=to,
         weights=weights,  # type: ignore[arg-type]
+        seed=seed,
         values=values,  # type: ignore[arg-type]
         licence=licence,
         check=check,
@@ -56,6 +60,8 @@ def export(
     typer.echo(f"{out}: {made.direction.replace(':', ' -> ')}, {kind}, {made.bytes / 1e6:.1f} MB")
     typer.echo(f"  in            {made.metadata['input']}, {made.metadata['channels_in']} channels")
     typer.echo(f"  out           {made.metadata['output']}, {made.metadata['channels_out']} channels")
+    if "style" in made.metadata:
+        typer.echo(f"  style         {made.metadata['style']}")
     typer.echo(f"  licence       {made.metadata['licence']}")
     for case in made.differences:
         typer.echo(

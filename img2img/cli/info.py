@@ -42,6 +42,8 @@ def info(
             f"  sizes         any (mirrored up to a multiple of {direction['size_multiple']} px inside, cropped back)",
             f"  norm from     {direction['norm_statistics']}",
         ]
+        if "latent" in direction:
+            lines.append("  styles        many: img2img translate --seed 1, 2, ...; without it their mean")
     p, t = header["preprocessing"], header["training"]
     if p:
         lines.append(f"preprocessing   {p['resize']} to {_size(p['load_size'])}, crops of {_size(p['size'])} px")

@@ -130,7 +130,12 @@ def translate(
     stochastic: Annotated[
         bool, typer.Option("--stochastic", help="Leave dropout on, as in the pix2pix paper.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of --stochastic.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Of --stochastic, and of the style: each number another one, where a translator has several."
+        ),
+    ] = None,
 ) -> None:
     """Translate an image, a video, or all of a folder: same names, same folders, same sizes.
 
@@ -147,6 +152,8 @@ def translate(
     img2img translate horse2zebra.safetensors photos/ out/ --to zebra
 
     img2img translate horse2zebra.safetensors clip.mp4 zebras.mp4
+
+    img2img translate runs/photos sketch.png second.png --seed 2
 
     img2img translate runs/colour 'scans/**/*.tif' more/ out/ --format png
     """

@@ -18,11 +18,11 @@ from img2img.data.datasets import PairedDataset, UnpairedDataset, collate, stack
 from img2img.data.folder import Layout
 from img2img.data.sampler import Position
 from img2img.data.transforms import Preprocessing, Transforms, load_pixels
-from img2img.image import to_tensor
+from img2img.image import as_tensor, to_unit
 from img2img.shipped import shipped
 
 PUBLISHED, OURS, RAM, DISK, WORKER = "published", "ours", "cache ram", "cache disk", "ours, 1 worker"
-STAGES = ("decode", "resize", "crop and flip", "to tensor", "collate")
+STAGES = ("decode", "resize", "crop and flip", "to tensor", "floats")
 
 
 class Measured:
@@ -59,10 +59,9 @@ def measure(layout: Layout, roots: Sequence[Path], *, paired: bool, size: int, c
     load = round(size * 286 / 256)
     transforms = Transforms(Preprocessing((size, size), (load, load), "stretch", flip=True, photometric=0.0))
     kind = PairedDataset if paired else UnpairedDataset
-    channels = 3, 3
 
     def ours(store: Store | None, workers: int = 0) -> DataLoader[Any]:
-        dataset = kind(layout.train, channels, transforms, 0, strict=True, store=store)
+        dataset = kind(layout.train, transforms, 0, strict=True, store=store)
         order = [Position(0, i % len(dataset)) for i in range(count)]
         return DataLoader(
             dataset, 1, sampler=order, num_workers=workers, collate_fn=collate, persistent_workers=workers > 0
@@ -84,18 +83,16 @@ def measure(layout: Layout, roots: Sequence[Path], *, paired: bool, size: int, c
             for name, loader in loaders.items():
                 speed = count / _seconds(loader)
                 found.speeds.setdefault(name, []).extend([speed] * (number > 0))
-            for name, seconds in _stages(layout, transforms, channels, paired=paired, count=count).items():
+            for name, seconds in _stages(layout, transforms, paired=paired, count=count).items():
                 found.stages[name].extend([1000 * seconds / count] * (number > 0))
     finally:
         torch.set_num_threads(threads)
     return found
 
 
-def _stages(
-    layout: Layout, transforms: Transforms, channels: tuple[int, int], *, paired: bool, count: int
-) -> dict[str, float]:
+def _stages(layout: Layout, transforms: Transforms, *, paired: bool, count: int) -> dict[str, float]:
     """Return the seconds of each stage over ``count`` samples, both images of each."""
-    dataset = (PairedDataset if paired else UnpairedDataset)(layout.train, channels, transforms, 0, strict=True)
+    dataset = (PairedDataset if paired else UnpairedDataset)(layout.train, transforms, 0, strict=True)
     smallest = transforms.preprocessing.load_size
     seconds = dict.fromkeys(STAGES, 0.0)
 
@@ -108,10 +105,10 @@ def _stages(
         clock.append(time.perf_counter())
         cut = transforms.cut(i, *sized) if paired else [transforms.cut(i, one)[0] for one in sized]
         clock.append(time.perf_counter())
-        tensors = [to_tensor(pixels) for pixels in cut]
+        tensors = [as_tensor(pixels) for pixels in cut]
         clock.append(time.perf_counter())
         for tensor in tensors:
-            stacked([tensor])
+            to_unit(stacked([tensor]))
         clock.append(time.perf_counter())
         for stage, (began, ended) in zip(STAGES, pairwise(clock), strict=True):
             seconds[stage] += ended - began
@@ -121,8 +118,8 @@ def _stages(
 def _seconds(loader: DataLoader[Any]) -> float:
     batches = iter(loader)  # starting a worker is not counted
     began = time.perf_counter()
-    for _ in batches:
-        pass
+    for batch in batches:
+        to_unit(batch[0]), to_unit(batch[1])  # which the published loader's are already
     return time.perf_counter() - began
 
 

@@ -16,10 +16,10 @@ from img2img.data.loading import Loader
 from img2img.data.sampler import Position, mix
 from img2img.data.transforms import Transforms
 from img2img.errors import DataError
+from img2img.image import RGB, Side
 
 T = TypeVar("T", bound=tuple[Any, ...])
 
-_RGB = 3
 _TRIES = 16
 """Unreadable files in a row after which the folder, not a file, is at fault."""
 
@@ -57,7 +57,6 @@ class PairedDataset(Dataset[Item]):
 
     Args:
         split: a[i] belongs to b[i].
-        channels: of source and target.
         transforms: draws.
         seed: decides every draw, with epoch and index.
         strict: raise instead of passing over.
@@ -67,7 +66,6 @@ class PairedDataset(Dataset[Item]):
     def __init__(
         self,
         split: Split,
-        channels: tuple[int, int],
         transforms: Transforms,
         seed: int,
         *,
@@ -75,7 +73,7 @@ class PairedDataset(Dataset[Item]):
         store: Store | None = None,
     ) -> None:
         self.split, self.transforms, self.seed, self.strict = split, transforms, seed, strict
-        self.loader = Loader(channels, transforms, store)
+        self.loader = Loader(transforms, store)
 
     def __len__(self) -> int:
         return len(self.split.a)
@@ -87,8 +85,8 @@ class PairedDataset(Dataset[Item]):
         def read(index: int) -> Item:
             a, b = self.split.a[index], self.split.b[index]
             if self.transforms.derive is not None:
-                photo = self.loader.alone(b, _RGB)
-                samples, notes = self.transforms.derived(photo.pixels, self.loader.channels, b.label, draw), photo.notes
+                photo = self.loader.alone(b, RGB)
+                samples, notes = self.transforms.derived(photo.pixels, b.label, draw), photo.notes
             else:
                 loaded_a, loaded_b = self.loader.pair(a, b)
                 samples = self.transforms.paired(loaded_a.pixels, loaded_b.pixels, a.label, draw)
@@ -107,7 +105,6 @@ class UnpairedDataset(Dataset[Item]):
 
     Args:
         split: images of both domains.
-        channels: of source and target.
         transforms: draws.
         seed: decides every draw, with epoch and index.
         strict: raise instead of passing over an unreadable image.
@@ -117,7 +114,6 @@ class UnpairedDataset(Dataset[Item]):
     def __init__(
         self,
         split: Split,
-        channels: tuple[int, int],
         transforms: Transforms,
         seed: int,
         *,
@@ -125,7 +121,7 @@ class UnpairedDataset(Dataset[Item]):
         store: Store | None = None,
     ) -> None:
         self.split, self.transforms, self.seed, self.strict = split, transforms, seed, strict
-        self.loader = Loader(channels, transforms, store)
+        self.loader = Loader(transforms, store)
 
     def __len__(self) -> int:
         return max(len(self.split.a), len(self.split.b))
@@ -135,18 +131,18 @@ class UnpairedDataset(Dataset[Item]):
         draw_a = mix(self.seed, position.epoch, 2 * position.sample)
         draw_b = mix(self.seed, position.epoch, 2 * position.sample + 1)
 
-        def read(sources: Sequence[Source], channels: int, draw: int) -> Callable[[int], tuple[Tensor, str, list[str]]]:
+        def read(sources: Sequence[Source], side: Side, draw: int) -> Callable[[int], tuple[Tensor, str, list[str]]]:
             def one(index: int) -> tuple[Tensor, str, list[str]]:
                 source = sources[index]
-                loaded = self.loader.alone(source, channels)
-                image, notes = self.transforms.alone(loaded.pixels, source.label, draw)
+                loaded = self.loader.alone(source, side)
+                image, notes = self.transforms.alone(loaded.pixels, source.label, draw, side)
                 return image, source.name, [*loaded.notes, *notes]
 
             return one
 
-        channels_a, channels_b = self.loader.channels
-        read_a = read(self.split.a, channels_a, draw_a)
-        read_b = read(self.split.b, channels_b, mix(draw_b, 1, 0))
+        side_a, side_b = self.transforms.sides
+        read_a = read(self.split.a, side_a, draw_a)
+        read_b = read(self.split.b, side_b, mix(draw_b, 1, 0))
         num_a, num_b = len(self.split.a), len(self.split.b)
         a, name_a, notes_a = _first_readable(read_a, position.sample % num_a, num_a, strict=self.strict)
         b, name_b, notes_b = _first_readable(read_b, draw_b % num_b, num_b, strict=self.strict)
@@ -158,12 +154,11 @@ class FixedDataset(Dataset[Item]):
 
     Args:
         split: images of both domains.
-        channels: of source and target.
         transforms: sizes.
     """
 
-    def __init__(self, split: Split, channels: tuple[int, int], transforms: Transforms) -> None:
-        self.split, self.channels, self.transforms = split, channels, transforms
+    def __init__(self, split: Split, transforms: Transforms) -> None:
+        self.split, self.transforms = split, transforms
 
     def __len__(self) -> int:
         return max(len(self.split.a), len(self.split.b))
@@ -173,7 +168,7 @@ class FixedDataset(Dataset[Item]):
 
         def read(index: int) -> Item:
             a, b = self.split.a[index % len(self.split.a)], self.split.b[index % len(self.split.b)]
-            image_a, image_b = self.transforms.fixed_pair(self.split, index, self.channels)
+            image_a, image_b = self.transforms.fixed_pair(self.split, index)
             return Item(image_a, image_b, a.name, b.name, [])
 
         return _first_readable(read, index, len(self), strict=False)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from img2img.configured import nearest
 from img2img.errors import DataError
-from img2img.image import SUFFIXES, opened
+from img2img.image import SUFFIXES, opened, whole_file
 
 LAYOUTS = """one of these layouts
   DIR/train/*.jpg (source and target side by side), also val/, test/, or DIR/*.jpg without splits
@@ -18,7 +18,7 @@ LAYOUTS = """one of these layouts
   DIR/line/ DIR/colour/ (two folders, any names), also inside DIR/train/, DIR/val/, DIR/test/
   two folders: --data line/ --data colour/"""
 
-_SPLIT_NAMES = {
+SPLIT_NAMES = {
     "train": ("train", "training"),
     "validation": ("val", "valid", "validation"),
     "test": ("test", "testing"),
@@ -37,21 +37,53 @@ class Source:
         folder: one object for all images below it.
         half: which part of the file.
         name: of the file, below the folder.
+        beside: names of further files of the same sample, of a manifest's further columns.
     """
 
     folder: Path
     half: Half
     name: str
+    beside: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
         """Return the file."""
         return self.folder / self.name
 
+    def read(self) -> bytes:
+        """Return the bytes of the file.
+
+        Raises:
+            DataError: naming it, if it cannot be read.
+        """
+        return whole_file(self.path, self.label)
+
+    def stamp(self) -> tuple[int, int]:
+        """Return the bytes of all files of the sample, and when they changed last in nanoseconds, summed.
+
+        Raises:
+            DataError: naming the sample, if one is not there.
+        """
+        try:
+            found = [path.stat() for path in self.paths]
+        except OSError as error:
+            raise DataError(f"{self.label}: no such file ({error.strerror})") from error
+        return sum(one.st_size for one in found), sum(one.st_mtime_ns for one in found) % 2**64
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Return all files of the sample."""
+        return (self.path, *(self.folder / name for name in self.beside))
+
     @property
     def label(self) -> str:
         """Return what messages call it: the file with its folder."""
-        return "/".join(f"{self.folder.name}/{self.name}".split("/")[-2:])
+        return self.labels[0]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return what messages call all files of the sample."""
+        return tuple("/".join(f"{self.folder.name}/{name}".split("/")[-2:]) for name in (self.name, *self.beside))
 
     @property
     def stem(self) -> str:
@@ -165,7 +197,16 @@ def find_layout(
             raise DataError(
                 f"expected at least two training images of domain {name}, got {len(images)}: {_names(images)}"
             )
-    layout = Layout(kind, names, train, checked.get("validation"), checked.get("test"))
+    return directed(Layout(kind, names, train, checked.get("validation"), checked.get("test")), to)
+
+
+def directed(layout: Layout, to: str | None) -> Layout:
+    """Return a layout whose target is the domain asked for, the second one by default.
+
+    Raises:
+        DataError: naming the domains there are.
+    """
+    names = layout.domains
     if to is None or to == names[1]:
         return layout
     if to != names[0]:
@@ -173,7 +214,7 @@ def find_layout(
     return replace(
         layout,
         domains=(names[1], names[0]),
-        train=train.swapped(),
+        train=layout.train.swapped(),
         validation=layout.validation.swapped() if layout.validation else None,
         test=layout.test.swapped() if layout.test else None,
     )
@@ -193,7 +234,7 @@ def find_photos(roots: Sequence[Path], *, source: str, domains: Sequence[str] | 
     if len(roots) != 1 or not roots[0].is_dir():
         raise DataError(f"expected one folder of photos, got {' '.join(map(str, roots))}")
     names = (source, "photo") if domains is None else (domains[0], domains[-1])
-    folders = {split: roots[0] / n for split, ns in _SPLIT_NAMES.items() for n in ns if (roots[0] / n).is_dir()}
+    folders = {split: roots[0] / n for split, ns in SPLIT_NAMES.items() for n in ns if (roots[0] / n).is_dir()}
     folders = folders if "train" in folders else {"train": roots[0]}
     photos = {split: _whole(folder) for split, folder in folders.items()}
     if len(photos["train"]) < 2:  # noqa: PLR2004 (one to train on, one to validate on)
@@ -221,13 +262,13 @@ def recognise(roots: list[Path], domains: Sequence[str] | None) -> tuple[str, tu
         if {f"train{between}A", f"train{between}B"} <= folders.keys():
             splits = {
                 split: Split(_whole(folders[f"{name}{between}A"]), _whole(folders[f"{name}{between}B"]))
-                for split, names_of_split in _SPLIT_NAMES.items()
+                for split, names_of_split in SPLIT_NAMES.items()
                 for name in names_of_split
                 if {f"{name}{between}A", f"{name}{between}B"} <= folders.keys()
             }
             return "trainA and trainB", ("A", "B"), splits
 
-    by_split = {s: folders[n] for s, ns in _SPLIT_NAMES.items() for n in ns if n in folders}
+    by_split = {s: folders[n] for s, ns in SPLIT_NAMES.items() for n in ns if n in folders}
     if "train" in by_split:
         if (found := _domain_folders(by_split["train"], domains)) is not None:
             names = found
@@ -288,7 +329,7 @@ def _domains(a: Path, b: Path) -> dict[str, Split]:
     """Return the images of two domain folders: by their own train, val and test folders where both have them."""
     splits = {
         split: Split(_whole(a / name), _whole(b / name))
-        for split, names in _SPLIT_NAMES.items()
+        for split, names in SPLIT_NAMES.items()
         for name in names
         if (a / name).is_dir() and (b / name).is_dir()
     }

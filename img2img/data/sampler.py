@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ class Position(NamedTuple):
 
     epoch: int
     sample: int
+    late: bool = False
+    """Whether it comes in the second phase of a training that has two."""
 
 
 class EpochSampler(DistributedSampler[Position]):
@@ -28,10 +31,14 @@ class EpochSampler(DistributedSampler[Position]):
         seed: decides the order.
         rank: of this process.
         num_ranks: processes that share the epoch; each gets the same number of samples.
+        phase: images that an epoch shows, and images of all epochs after which samples are late.
     """
 
-    def __init__(self, length: int, seed: int, rank: int = 0, num_ranks: int = 1) -> None:
+    def __init__(
+        self, length: int, seed: int, rank: int = 0, num_ranks: int = 1, phase: tuple[int, float] = (0, math.inf)
+    ) -> None:
         self.length, self.seed, self.rank, self.num_replicas = length, seed, rank, num_ranks
+        self.phase = phase
         self.epoch = 0
         self.skip = 0
 
@@ -47,8 +54,9 @@ class EpochSampler(DistributedSampler[Position]):
         order = torch.randperm(self.length, generator=generator).tolist()
         order *= -(-self.num_replicas // self.length)  # fewer samples than ranks: deal some twice
         mine = order[self.rank : len(self) * self.num_replicas : self.num_replicas]
-        epoch = self.epoch
-        return (Position(epoch, sample) for sample in mine[self.skip :])
+        epoch, (images_per_epoch, late_from) = self.epoch, self.phase
+        early = (late_from - epoch * images_per_epoch) / self.num_replicas  # of this epoch's positions, for this rank
+        return (Position(epoch, sample, i >= early) for i, sample in enumerate(mine[self.skip :], self.skip))
 
 
 class SeekableLoader(DataLoader[Any]):

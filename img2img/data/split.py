@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -29,13 +30,18 @@ SAME_ASPECT = 0.02
 _MAX_COMPARED = 20_000
 """Beyond this many images only equal thumbnails count as copies: comparing all pairs would take minutes."""
 
+MOST_SEEN = 20_000
+"""Of a domain with more images none is decoded to hold some out: copies are then files of the same bytes."""
+
+_CANDIDATES = 4 * LARGEST
+
 
 def hold_out(split: Split, share: float, seed: int, *, paired: bool) -> tuple[Split, Split]:
     """Divide a training split into training and validation.
 
     Args:
         split: all images.
-        share: share to hold out, within 8 to 64 images and a fifth of the set.
+        share: share to hold out, within 8 to 64 images and a fifth of the set, with its copies.
         seed: decides which.
         paired: hold out pairs; else each domain by itself.
 
@@ -59,13 +65,16 @@ def hold_out(split: Split, share: float, seed: int, *, paired: bool) -> tuple[Sp
 def _divide(sources: tuple[Source, ...], share: float, seed: int) -> tuple[list[int], list[int]]:
     count = len(sources)
     wanted = max(1, min(max(round(share * count), SMALLEST), LARGEST, count // 5))
-    groups = copies(sources)
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
+    groups = copies(sources) if count <= MOST_SEEN else same_bytes(sources, order[:_CANDIDATES])
+    members: dict[int, list[int]] = {}
+    for i, number in enumerate(groups):
+        members.setdefault(number, []).append(i)
     held: set[int] = set()
     for start in order:
         if len(held) >= wanted:
             break
-        group = [i for i in range(count) if groups[i] == groups[start]]
+        group = members[groups[start]]
         if start not in held and len(held) + len(group) <= max(2 * wanted, 1) and len(held) + len(group) < count:
             held.update(group)
     if not held:  # every image is a copy of every other: hold out one all the same, training must go on
@@ -91,6 +100,33 @@ def copies(sources: tuple[Source, ...]) -> list[int]:
         merged = {i: distinct[root[k]] for k, i in enumerate(distinct)}
         group = [merged.get(g, g) for g in group]
     return group
+
+
+def same_bytes(sources: tuple[Source, ...], some: Sequence[int]) -> list[int]:
+    """Return a group number for each image; those whose files hold the same bytes as one of ``some`` share its.
+
+    Only files as long as one of those are read: of a million that takes seconds, where thumbnails take minutes.
+    """
+    sizes = [_num_bytes(source) for source in sources]
+    wanted = {sizes[i] for i in some} - {0}
+    group = list(range(len(sources)))
+    seen: dict[bytes, int] = {}
+    for i, size in enumerate(sizes):
+        if size not in wanted:
+            continue
+        try:
+            found = hashlib.blake2b(sources[i].read(), digest_size=16).digest()
+        except DataError:
+            continue
+        group[i] = seen.setdefault(found, i)
+    return group
+
+
+def _num_bytes(source: Source) -> int:
+    try:
+        return source.stamp()[0]
+    except DataError:
+        return 0  # the training names it when it meets it
 
 
 def _connected(points: NDArray[np.float32], radius: float) -> list[int]:

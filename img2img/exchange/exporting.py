@@ -21,6 +21,7 @@ from img2img.errors import ConfigError, ModelFileError
 from img2img.exchange.agreement import LARGEST_LEVELS, MEAN_LEVELS, Difference, Run, differences
 from img2img.exchange.graph import Range, captured
 from img2img.image import atomically
+from img2img.translate.draws import choose_style
 
 OPSET = 18
 """Of ONNX: the exporter's own, understood by ONNX Runtime from 1.14 (February 2023) on."""
@@ -62,6 +63,7 @@ def export(
     *,
     to: str | None = None,
     weights: Weights | None = None,
+    seed: int | None = None,
     values: Range = "uint8",
     licence: str = "",
     check: bool = True,
@@ -73,12 +75,13 @@ def export(
         out: ``NAME.onnx`` or ``NAME.pt2`` (torch.export).
         to: target domain; the main direction by default.
         weights: ``ema`` or ``raw``; by default ema where the translator has it.
+        seed: of the one style that the file translates in, where the translator has several; by default their mean.
         values: what goes in and comes out.
         licence: note on the right to use it; by default the translator's own.
         check: run the graph and compare.
 
     Raises:
-        ConfigError: for a suffix or domain that is not known.
+        ConfigError: for a suffix or domain that is not known, and a seed that would change nothing.
         ModelFileError: if the graph does not do what the network does; nothing is written then.
         ModuleNotFoundError: naming what to install.
     """
@@ -89,10 +92,14 @@ def export(
         _require(module)
     direction = _direction(file, to)
     generator = file.generator(direction, weights)
+    if seed is not None and not choose_style(generator, seed):
+        raise ConfigError(f"--seed {seed}: this translator has one style; leave it out")
     size = sum(tensor.numel() * tensor.element_size() for tensor in generator.state_dict().values())
     if out.suffix == ".onnx" and size > _LARGEST_ONNX:
         raise ConfigError(f"{out}: one ONNX file holds less than 2 GB, the weights are {size / 1e9:.1f}; use NAME.pt2")
     metadata = _metadata(file.header, direction, values, licence)
+    if "latent" in file.header["directions"][direction]:
+        metadata["style"] = "the mean of the training" if seed is None else f"of seed {seed}"
     program = captured(generator, values)
     data = onnx_bytes(program, metadata) if out.suffix == ".onnx" else _pt2(program, metadata)
     found: list[Difference] = []

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from img2img.image.levels import Pixels
-from img2img.image.shaper import convert, shaper_of
+from img2img.image.shaper import Tables, convert, shaper_of, tables_of
 
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 _DAMAGED = "its colour profile is damaged and was ignored"
@@ -31,7 +31,7 @@ def srgb_profile() -> bytes:
     return bytes(profile)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def mode_of(icc: bytes) -> str | None:
     """Return Pillow's mode of the colours that a profile is for (L, RGB or CMYK), None if it cannot be used."""
     try:
@@ -44,7 +44,7 @@ def mode_of(icc: bytes) -> str | None:
     return mode
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def is_srgb(icc: bytes) -> bool:
     """Return whether a profile means sRGB: then pixels are passed on untouched."""
     mode = mode_of(icc)
@@ -106,6 +106,14 @@ def _unusable(icc: bytes, mode: str) -> str:
     )
 
 
+@lru_cache(maxsize=64)
+def quick_tables(icc: bytes) -> Tables | None:
+    """Return what converts 8-bit RGB of a profile to sRGB sooner than littlecms; None where only that can do it."""
+    source, target = shaper_of(icc), shaper_of(srgb_profile())
+    assert target is not None
+    return None if source is None or mode_of(icc) != "RGB" else tables_of(source, target)
+
+
 def from_srgb(pixels: Pixels, icc: bytes) -> Pixels | None:
     """Convert sRGB pixels [H, W, C] to the colours of a profile (four for CMYK); None if it is not for them."""
     mode, grey = mode_of(icc), pixels.shape[2] == 1
@@ -125,7 +133,7 @@ def from_srgb(pixels: Pixels, icc: bytes) -> Pixels | None:
     return converted[..., None] if grey else converted
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _transform(icc: bytes, mode: str, *, back: bool = False) -> ImageCms.ImageCmsTransform:
     theirs, ours = ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile("sRGB")
     relative = ImageCms.Intent.RELATIVE_COLORIMETRIC

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import stat
 import struct
 import threading
 import warnings
@@ -103,10 +104,24 @@ def binary(source: Path | BinaryIO, name: str) -> Iterator[BinaryIO]:
     if not isinstance(source, Path):
         yield source if source.seekable() else io.BytesIO(source.read())
         return
-    if source.exists() and not source.is_file():  # opening a pipe would wait for somebody to write
+    if not stat.S_ISREG(source.stat().st_mode):  # opening a pipe would wait for somebody to write
         raise DataError(f"{name}: expected an image file, got a folder, pipe, socket or device")
     with source.open("rb") as file:
         yield file
+
+
+def whole_file(path: Path, name: str) -> bytes:
+    """Read a regular file.
+
+    Args:
+        path: which.
+        name: what messages call it.
+
+    Raises:
+        DataError: if it cannot be read, naming it and the reason.
+    """
+    with named(name), binary(path, name) as file:
+        return file.read()
 
 
 @contextlib.contextmanager

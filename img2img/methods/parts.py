@@ -58,8 +58,13 @@ class Parts:
         if again:
             set_random(now, device)
         else:
-            self._made[index] = type(images)(*(image.detach() for image in images)), now
+            self._made[index] = type(images)(*map(_detached, images)), now
         return images
+
+
+def _detached(made: Any) -> Any:
+    """Return a tensor, or tensors by name, without a graph."""
+    return {name: tensor.detach() for name, tensor in made.items()} if isinstance(made, dict) else made.detach()
 
 
 def get_random(device: torch.device) -> dict[str, Tensor]:

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from img2img.image import round_to_8_bits
+from img2img.metrics.luma import gradient, luma
 
 THUMBNAIL_PX = 32
 """Side at which images are compared as wholes."""
 
 _LEVEL = 2 / 255
 """One step of an 8-bit file in [-1, 1] units."""
-
-_VISIBLE = 4 * _LEVEL
-
-_SPECTRUM_PX = 256
-"""Largest side, from the middle of the image, whose spectrum is taken."""
-
-_SMALLEST_SPECTRUM_PX = 32
-
-_LUMA = (0.299, 0.587, 0.114)
-
-
-def luma(images: Tensor) -> Tensor:
-    """Return the ITU-R 601 luma [N, 1, H, W] of grey or RGB images."""
-    if images.shape[1] == 1:
-        return images.float()
-    weights = torch.tensor(_LUMA, device=images.device).view(1, 3, 1, 1)
-    return (images.float() * weights).sum(1, keepdim=True)
 
 
 def thumbnails(images: Tensor) -> Tensor:
@@ -51,10 +37,19 @@ def diversity(images: Tensor) -> Tensor:
 
 def edges(images: Tensor) -> Tensor:
     """Return the strength of Sobel edges of the luma, averaged down to [N, 1, 32, 32]."""
-    x = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], device=images.device)
-    kernels = torch.stack([x, x.T])[:, None]
-    gradient = F.conv2d(F.pad(luma(images), (1, 1, 1, 1), mode="replicate"), kernels)
-    return F.adaptive_avg_pool2d(gradient.square().sum(1, keepdim=True).sqrt(), THUMBNAIL_PX)
+    return F.adaptive_avg_pool2d(gradient(images), THUMBNAIL_PX)
+
+
+class Look(NamedTuple):
+    """What is compared of images, in little: [N, 1, 32, 32] each."""
+
+    edges: Tensor
+    luma: Tensor
+
+    @classmethod
+    def of(cls, images: Tensor) -> Look:
+        """Look at float [N, C, H, W] in [-1, 1]."""
+        return cls(edges(images), thumbnails(luma(images)))
 
 
 def retrieval(outputs: Tensor, sources: Tensor) -> Tensor:
@@ -67,9 +62,14 @@ def retrieval(outputs: Tensor, sources: Tensor) -> Tensor:
         outputs: float [N, C, H, W] in [-1, 1].
         sources: float [N, C', H', W'] in [-1, 1], in the same order.
     """
-    own = torch.arange(len(outputs), device=outputs.device)
-    by_edges = _likeness(edges(outputs), edges(sources))
-    by_luma = _likeness(thumbnails(luma(outputs)), thumbnails(luma(sources))).abs()
+    return retrieved(Look.of(outputs), Look.of(sources))
+
+
+def retrieved(outputs: Look, sources: Look) -> Tensor:
+    """Return the :func:`retrieval` of images that were looked at before."""
+    own = torch.arange(len(outputs.luma), device=outputs.luma.device)
+    by_edges = _likeness(outputs.edges, sources.edges)
+    by_luma = _likeness(outputs.luma, sources.luma).abs()
     shares = [(likeness.argmax(1) == own).float().mean() for likeness in (by_edges, by_luma)]
     return torch.maximum(*shares)
 
@@ -103,49 +103,6 @@ def distance(outputs: Tensor, sources: Tensor) -> Tensor:
 def saturation(images: Tensor) -> Tensor:
     """Return the share of values beyond 0.995 of the range, in [0, 1]."""
     return (images.float().abs() > 0.995).float().mean()  # noqa: PLR2004 (half a level of 255)
-
-
-def grid_peaks(images: Tensor) -> Tensor | None:
-    """Measure how far the spectrum peaks at periods of 2 and 4 px, the trace of strided up-sampling.
-
-    For each of the 15 frequencies with coordinates in {0, 1/4, 1/2, -1/4} but (0, 0): the mean power of the
-    Hann-windowed luma within 2 bins of it, over that 3 to 8 bins away. Near 1 for what images show, sharp or soft; a
-    regular grid of checks (Odena et al. 2016, "Deconvolution and checkerboard artifacts") is many times that. Power
-    below that of a noise of 4 levels of 255 counts as that, so that what cannot be seen has no peaks.
-
-    Args:
-        images: float [N, C, H, W] in [-1, 1].
-
-    Returns:
-        15 ratios, or None where a side is below 32 px.
-    """
-    side = min(*images.shape[-2:], _SPECTRUM_PX)
-    side -= side % 4
-    if side < _SMALLEST_SPECTRUM_PX:
-        return None
-    top, left = (images.shape[-2] - side) // 2, (images.shape[-1] - side) // 2
-    pixels = luma(images[..., top : top + side, left : left + side])[:, 0]
-    pixels = pixels - pixels.mean((1, 2), keepdim=True)
-    hann = torch.hann_window(side, device=images.device)
-    window = hann[:, None] * hann[None, :]
-    power = torch.fft.fft2(pixels * window).abs().square().mean(0)
-    floor = window.square().sum() * _VISIBLE**2
-    at = torch.arange(side, device=images.device)
-    peaks = []
-    for y in range(4):
-        for x in range(4):
-            if not x and not y:
-                continue
-            down, right = (_around(at - k * side // 4, side) for k in (y, x))
-            away = torch.maximum(down[:, None], right[None, :])
-            core, ring = power[away <= 2].mean(), power[(away > 2) & (away <= 8)].mean()  # noqa: PLR2004 (bins)
-            peaks.append((core + floor) / (ring + floor))
-    return torch.stack(peaks)
-
-
-def _around(offset: Tensor, side: int) -> Tensor:
-    wrapped = offset.remainder(side)
-    return torch.minimum(wrapped, side - wrapped)
 
 
 def disturbed(fakes: Tensor, noise: Tensor) -> Tensor:

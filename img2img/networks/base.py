@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import final
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -58,11 +58,26 @@ class Generator(Configured, nn.Module, ABC):
         Raises:
             ValueError: for anything but four dimensions.
         """
+        return self.fitted(source, self.translate)
+
+    def fitted(self, source: Tensor, translate: Callable[[Tensor], Tensor]) -> Tensor:
+        """Mirror images up to the size that fits, translate them, and crop back; see :meth:`forward`."""
         if source.ndim != 4:  # noqa: PLR2004 (a convolution would take [C, H, W] in silence, and a norm then errs)
             raise ValueError(f"expected a batch of images [B, C, H, W], got {list(source.shape)}")
         height, width = source.shape[-2:]
-        fitted = mirror_to(source, self.fit(height), self.fit(width))
-        return self.translate(fitted)[..., :height, :width]
+        return translate(mirror_to(source, self.fit(height), self.fit(width)))[..., :height, :width]
+
+    def start_from(self, other: Generator) -> None:
+        """Take the weights of another generator of the same layers, or of those it knows how to begin with.
+
+        Raises:
+            RuntimeError: if the layers differ.
+        """
+        self.load_state_dict(other.state_dict())
+
+    def held(self) -> tuple[nn.Module, ...]:
+        """Return the parts that a method may hold still while the others learn to work with them; mostly none."""
+        return ()
 
     def fit(self, side_px: int) -> int:
         """Return the side in pixels that an image side is mirrored up to."""
@@ -70,6 +85,69 @@ class Generator(Configured, nn.Module, ABC):
         needed = (side_px + self.size_multiple - 1) // self.size_multiple
         # multiple times number: so an exporter sees that every halving inside is whole
         return self.size_multiple * torch.sym_max(needed, smallest)  # type: ignore[return-value]  # symbols in a graph
+
+
+TRANSLATION = "translation"
+"""The last stage of every :class:`FeatureGenerator`."""
+
+
+class FeatureGenerator(Generator):
+    """A generator that shows its features: those of named stages, from one pass that goes no further than it must.
+
+    So the pass that translates also gives the features of its source, and an encoder alone is a pass that stops early.
+
+    Attributes:
+        stages: channels by the name of each stage, in the order they are computed; the last is :data:`TRANSLATION`.
+        content_stages: those whose features say what stands where in the source, for a contrast of source and
+            translation.
+        mirrored_stages: stage of the encoder to the stage of the decoder of the same size and channels.
+    """
+
+    stages: Mapping[str, int]
+    content_stages: tuple[str, ...]
+    mirrored_stages: Mapping[str, str]
+    _compiled_compute: Callable[[Tensor, Collection[str]], dict[str, Tensor]] | None = None
+
+    @abstractmethod
+    def compute(self, source: Tensor, names: Collection[str]) -> dict[str, Tensor]:
+        """Compute stages of images whose sides fit, and nothing behind the last of them.
+
+        Args:
+            source: as for :meth:`translate`.
+            names: of stages.
+
+        Returns:
+            Features [B, C, h, w] by stage; no later stage writes into them.
+        """
+
+    @final
+    def features(self, source: Tensor, names: Collection[str]) -> dict[str, Tensor]:
+        """Compute stages of images of any size.
+
+        Args:
+            source: as for :meth:`forward`.
+            names: of stages.
+
+        Returns:
+            Features [B, C, h, w] by stage, of the image mirrored up to the size that fits; the translation has the
+            size of the source and is what :meth:`forward` returns.
+        """
+        height, width = source.shape[-2:]
+        compute = self._compiled_compute or self.compute
+        found = compute(mirror_to(source, self.fit(height), self.fit(width)), names)
+        if TRANSLATION in found:
+            found[TRANSLATION] = found[TRANSLATION][..., :height, :width]
+        return found
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile in place what :meth:`forward` and :meth:`features` run, as ``nn.Module.compile`` does for the one."""
+        super().compile(*args, **kwargs)
+        self._compiled_compute = torch.compile(self.compute, *args, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call]  # drops the compiled forward
+        state.pop("_compiled_compute", None)
+        return state
 
 
 class Discriminator(Configured, nn.Module, ABC):
@@ -109,6 +187,23 @@ class Discriminator(Configured, nn.Module, ABC):
 
 
 GeneratorFactory = Callable[[int, int], Generator]
+"""Called with (in_channels, out_channels); a class or ``functools.partial(Class, option=value)``."""
+
+
+def shows_features(generator: Generator) -> FeatureGenerator:
+    """Return a generator that shows its features.
+
+    Raises:
+        TypeError: for one that does not.
+    """
+    if not isinstance(generator, FeatureGenerator):
+        raise TypeError(
+            f"generator: expected a FeatureGenerator, such as ResNetGenerator, got {type(generator).__name__}"
+        )
+    return generator
+
+
+FeatureGeneratorFactory = Callable[[int, int], FeatureGenerator]
 """Called with (in_channels, out_channels); a class or ``functools.partial(Class, option=value)``."""
 
 DiscriminatorFactory = Callable[[int], Discriminator]

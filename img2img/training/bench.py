@@ -27,6 +27,7 @@ from img2img.errors import ConfigError, Img2ImgError, RunError
 from img2img.methods.base import TranslationModule
 from img2img.shipped import recipe_file, shipped
 from img2img.training.config import resolve
+from img2img.training.progress import Throughput
 from img2img.training.run import train
 
 PUBLISHED, OURS = "published", "ours"
@@ -128,6 +129,8 @@ class Row:
         batch: images per step.
         rounds: images/s of each process.
         peak_memory_mb: largest over the processes; NaN where the platform does not tell.
+        waiting: share of the time in which the training waited for data, median over the processes; NaN for the
+            as-published loop, which loads within its step.
         failure: why it could not be measured, or None.
     """
 
@@ -135,6 +138,7 @@ class Row:
     batch: int
     rounds: tuple[float, ...]
     peak_memory_mb: float
+    waiting: float = float("nan")
     failure: str | None = None
 
     @property
@@ -183,6 +187,7 @@ def compare(task: Task, arms: Sequence[str], batches: Sequence[int], rounds: int
             batch,
             tuple(measured["images_per_s"] for measured in several),
             max((measured["peak_memory_mb"] for measured in several), default=float("nan")),
+            statistics.median([measured.get("waiting", float("nan")) for measured in several] or [float("nan")]),
             failures.get((arm, batch)),
         )
         for (arm, batch), several in found.items()
@@ -214,6 +219,7 @@ def as_data(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "ratio_to_batch_1": row.images_per_s / published[1] if row.rounds and 1 in published else None,
             "rounds": list(row.rounds),
             "peak_memory_mb": None if math.isnan(row.peak_memory_mb) else row.peak_memory_mb,
+            "waiting": None if math.isnan(row.waiting) else row.waiting,
             "failure": row.failure,
         }
         for row in rows
@@ -227,14 +233,17 @@ def as_table(data: Sequence[Mapping[str, Any]]) -> str:
         return "-" if value is None else format(value, form)
 
     width = max(len("arm"), *(len(row["arm"]) for row in data))
-    lines = [f"{'arm':{width}}  batch  images/s  lowest  highest  ratio  to batch 1  peak memory in MB"]
+    lines = [
+        f"{'arm':{width}}  batch  images/s  lowest  highest  ratio  to batch 1  peak memory in MB  waiting for data"
+    ]
     for row in data:
         lowest, highest = (min(row["rounds"]), max(row["rounds"])) if row["rounds"] else (None, None)
         lines.append(
             f"{row['arm']:{width}}  {row['batch']:5d}  {shown(row['images_per_s'], '8.4g'):>8}  "
             f"{shown(lowest, '.4g'):>6}  {shown(highest, '.4g'):>7}  {shown(row['ratio'], '.2f'):>5}  "
             f"{shown(row['ratio_to_batch_1'], '.2f'):>10}  "
-            f"{shown(row['peak_memory_mb'], ',.0f'):>17}" + (f"  {row['failure']}" if row["failure"] else "")
+            f"{shown(row['peak_memory_mb'], ',.0f'):>17}  {shown(row['waiting'], '.1%'):>16}"
+            + (f"  {row['failure']}" if row["failure"] else "")
         )
     return "\n".join(lines)
 
@@ -285,13 +294,12 @@ class _Measured(Exception):  # noqa: N818 (an end, not an error: the last valida
     """Ends a training that has been timed.
 
     Args:
-        images_per_s: over the timed steps.
-        peak_memory_mb: see :func:`peak_memory_mb`.
+        figures: images_per_s over the timed steps, waiting (share of them), peak_memory_mb.
     """
 
-    def __init__(self, images_per_s: float, peak_memory_mb: float) -> None:
+    def __init__(self, figures: dict[str, float]) -> None:
         super().__init__()
-        self.images_per_s, self.peak_memory_mb = images_per_s, peak_memory_mb
+        self.figures = figures
 
 
 class _Clock(Callback):
@@ -309,15 +317,23 @@ class _Clock(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Start the clock, or end the training."""
-        del trainer, outputs, batch, batch_idx
+        del outputs, batch, batch_idx
         assert isinstance(pl_module, TranslationModule)
+        if pl_module.batches not in {self.warmup, self.warmup + self.steps}:
+            return
+        wait_for(pl_module.device)
+        now = time.perf_counter()
+        waited = next(one.waited_s for one in trainer.callbacks if isinstance(one, Throughput))  # type: ignore[attr-defined]
         if pl_module.batches == self.warmup:
-            wait_for(pl_module.device)
-            self.began, self.seen = time.perf_counter(), pl_module.images
-        elif pl_module.batches == self.warmup + self.steps:
-            wait_for(pl_module.device)
-            seconds = time.perf_counter() - self.began
-            raise _Measured((pl_module.images - self.seen) / seconds, peak_memory_mb(pl_module.device))
+            self.began, self.seen, self.waited = now, pl_module.images, waited
+            return
+        seconds = now - self.began
+        figures = {
+            "images_per_s": (pl_module.images - self.seen) / seconds,
+            "waiting": (waited - self.waited) / seconds,
+            "peak_memory_mb": peak_memory_mb(pl_module.device),
+        }
+        raise _Measured(figures)
 
 
 def main() -> None:
@@ -327,8 +343,7 @@ def main() -> None:
         try:
             train(resolve(sys.argv[3:]), Path(folder) / "run", Console(quiet=True), callbacks=[clock])
         except _Measured as measured:
-            found = {"images_per_s": measured.images_per_s, "peak_memory_mb": measured.peak_memory_mb}
-            print(json.dumps(found))  # noqa: T201 (read by the process that asked)
+            print(json.dumps(measured.figures))  # noqa: T201 (read by the process that asked)
         except Img2ImgError as error:
             sys.exit(f"error: {error}")
 

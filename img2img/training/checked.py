@@ -19,6 +19,8 @@ def say_findings(console: Console, data: ImageData) -> None:
         data: what is about to be trained on.
     """
     assert data.layout is not None
+    if data.listed:
+        return  # every file of a manifest has been looked at
     layout = data.layout
     if data.held_out and layout.validation is not None:  # held-out images are training images for this purpose
         train = Split(layout.train.a + layout.validation.a, layout.train.b + layout.validation.b)

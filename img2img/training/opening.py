@@ -9,6 +9,7 @@ import torch
 from rich.console import Console
 
 from img2img.data.module import ImageData
+from img2img.data.split import MOST_SEEN
 from img2img.methods.base import TranslationModule
 from img2img.methods.turns import Player
 from img2img.networks.layers.norm import Norm2d
@@ -55,6 +56,8 @@ def say(
     if data.derive is not None:
         kind = f"photos, from each of which {type(data.derive).__name__} makes its {a}"
     where = f"held out of them by seed {options.seed}" if data.held_out else "from the data folder"
+    if data.held_out and max(len(train_split.a) + len(held.a), len(train_split.b) + len(held.b)) > MOST_SEEN:
+        where += f" (copies of them told by their bytes alone: more than {MOST_SEEN:,} images)"
     validating = f"{len(held.a)} pairs" if data.paired else f"{len(held.a)} + {len(held.b)} images"
     console.print(
         f"data: {kind}, {counts} to train on; validating on {validating} {where}",
@@ -75,11 +78,17 @@ def say(
     together = data.batch_size * world.size
     optimization = module.optimization
     if together > 1 or optimization.accumulate > 1:
+        rate = (
+            f"stays {optimization.learning_rate:g} at any batch (for batch 1 in the papers; with Adam, times the root "
+            f"of the batch is a usual choice: {optimization.learning_rate * together**0.5:.2g})"
+        )
+        if optimization.rate_for_batch is not None:
+            follows = optimization.learning_rate * optimization.batch_factor(together)
+            rate = f"of {optimization.learning_rate:g} for {optimization.rate_for_batch} images is {follows:.2g} here"
         cut = f", computed in {optimization.accumulate} parts" if optimization.accumulate > 1 else ""
         console.print(
             f"global batch: {world.size} process{'es' * (world.size > 1)} x {data.batch_size} = {together}{cut}; the "
-            f"learning rate stays {optimization.learning_rate:g} at any batch (for batch 1 in the papers; with Adam, "
-            f"times the root of the batch is a usual choice: {optimization.learning_rate * together**0.5:.2g})",
+            f"learning rate {rate}",
             highlight=False,
             soft_wrap=True,
         )

@@ -27,6 +27,7 @@ class Throughput(Callback):
         self.console = console
         self.images_per_s = 0.0
         self.waiting = 0.0
+        self.waited_s = 0.0
         self._bar: Progress | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -36,7 +37,7 @@ class Throughput(Callback):
         self._began = self._batch_ended = self._shown = time.monotonic()
         self._progress_at_start = _progress(pl_module)
         self._images_at_start = pl_module.images
-        self._waited = 0.0
+        self.waited_s = 0.0
         if self.console.is_terminal:
             self._bar = Progress(
                 BarColumn(),
@@ -50,7 +51,7 @@ class Throughput(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Count the time since the last batch as waiting."""
         del trainer, pl_module, batch, batch_idx
-        self._waited += time.monotonic() - self._batch_ended
+        self.waited_s += time.monotonic() - self._batch_ended
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -61,7 +62,7 @@ class Throughput(Callback):
         now = time.monotonic()
         elapsed = now - self._began
         self.images_per_s = (pl_module.images - self._images_at_start) / elapsed
-        self.waiting = self._waited / elapsed
+        self.waiting = self.waited_s / elapsed
         if now - self._shown > (_BAR_EVERY_S if self._bar else _PLAIN_EVERY_S):
             self._shown = now
             self._show(trainer, pl_module, elapsed)

@@ -248,7 +248,7 @@ def init_from(module: TranslationModule, path: Path, domains: tuple[str, str]) -
     ):
         chosen = named[direction] if named[direction] in file.directions else other
         try:
-            network.load_state_dict(file.generator(chosen).state_dict())
+            network.start_from(file.generator(chosen))
         except RuntimeError as error:
             raise ConfigError(
                 f"--init-from {path}: its generator for {chosen} has other layers than this config's; "

@@ -6,6 +6,8 @@ dropped by a hash of seed, layer, channel, row and column, where rows and column
 image.
 
 The hash is the 32-bit finaliser of MurmurHash3 (Appleby, public domain), once for each of the five numbers.
+
+A latent (:mod:`img2img.networks.latent`) is one for the whole image, and all images: it is drawn once, from the seed.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+
+from img2img.networks.latent import LatentGenerator
 
 _STEPS = ((16, 0x85EBCA6B), (13, 0xC2B2AE35))
 _SPREAD = 0x9E3779B9
@@ -63,6 +67,14 @@ def draw_by_place(network: nn.Module, seed: int) -> int:
                 setattr(parent, name, PlacedDropout(child.p, seed, count))
                 count += 1
     return count
+
+
+def choose_style(network: nn.Module, seed: int) -> bool:
+    """Let a network translate in the style of a seed from now on; return whether it has styles."""
+    if not isinstance(network, LatentGenerator):
+        return False
+    network.choose(torch.randn(1, network.latent_channels, generator=torch.Generator().manual_seed(seed)))
+    return True
 
 
 @contextlib.contextmanager

@@ -37,7 +37,7 @@ class Setup:
         batch: images of one size that go through it together.
         weights: averaged or raw.
         stochastic: leave dropout on.
-        seed: of the dropout.
+        seed: of dropout and style.
         memory: what to do with images that may not fit into it.
         files: what is read and kept of files.
         mark: whether outputs say that they are generated, and by what.
@@ -57,7 +57,7 @@ class Setup:
     batch: int | None = None
     weights: Weights | None = None
     stochastic: bool = False
-    seed: int = 0
+    seed: int | None = None
     memory: Memory = field(default_factory=Memory)
     files: Files = field(default_factory=Files)
     mark: bool = True

@@ -32,7 +32,7 @@ from img2img.networks.base import Generator
 from img2img.networks.layers.convolutions import as_torch_does
 from img2img.translate.controls import Controls
 from img2img.translate.drawings import Drawings
-from img2img.translate.draws import draw_by_place
+from img2img.translate.draws import choose_style, draw_by_place
 from img2img.translate.engines.base import Engine, EngineName, Precision
 from img2img.translate.engines.choice import engine_of, fastest
 from img2img.translate.engines.int8 import digest
@@ -69,8 +69,9 @@ class Translator:
         engine: that runs them; ``auto`` is settled with the first image, see :meth:`settle`.
         batch: images of one size that go through the network together; by default 1 on a CPU, where more are not
             faster, and 16 on a GPU.
-        stochastic: leave dropout on, as pix2pix's authors did; ``seed`` then decides the draw.
-        seed: of the dropout, anew for every image; see :mod:`img2img.translate.draws`.
+        stochastic: leave dropout on, as pix2pix's authors did; ``seed`` then decides the draw (0 by default).
+        seed: of the dropout, anew for every image, and of the style, where the translator has several; without one it
+            is the mean style of the training. See :mod:`img2img.translate.draws`.
         normalise: bring drawings nearer to those that the translator was trained on (:mod:`drawings`), where its
             header knows them.
     """
@@ -87,7 +88,7 @@ class Translator:
         engine: EngineName | Literal["auto"] = "eager",
         batch: int | None = None,
         stochastic: bool = False,
-        seed: int = 0,
+        seed: int | None = None,
         normalise: bool = True,
     ) -> None:
         self.drawings = Drawings.from_header(header) if normalise else None
@@ -99,8 +100,11 @@ class Translator:
         self._engines: dict[tuple[str, Precision], Engine] = {}
         self.stochastic, self.seed = stochastic, seed
         self._calibration: list[Tensor] = []
+        styled = seed is not None and sum(choose_style(network, seed) for network in self.networks.values())
+        if seed is not None and not styled and not stochastic:
+            raise ConfigError(f"--seed {seed}: this translator has one style and nothing is drawn; leave it out")
         if stochastic:
-            if not sum(draw_by_place(network, seed) for network in self.networks.values()):
+            if not sum(draw_by_place(network, seed or 0) for network in self.networks.values()):
                 raise ConfigError("this translator has no dropout, so --stochastic would change nothing; leave it out")
             if engine not in {"auto", "eager"}:
                 raise ConfigError(f"--stochastic is drawn by engine eager alone, got {engine}")
@@ -300,7 +304,7 @@ class Translator:
             "tile": self.memory.tile_px,
             "overlap": self.memory.overlap_px,
             "statistics": self.memory.statistics,
-            "seed": self.seed if self.stochastic else None,
+            "seed": self.seed or 0 if self.stochastic else self.seed,
             **({} if self.drawings is None else {"drawings": "normalised"}),
         }
 
@@ -350,7 +354,7 @@ def load(
     engine: EngineName | Literal["auto"] = "auto",
     batch: int | None = None,
     stochastic: bool = False,
-    seed: int = 0,
+    seed: int | None = None,
     normalise: bool = True,
 ) -> Translator:
     """Load a translator file or the translator of a run folder.
@@ -366,7 +370,7 @@ def load(
             eager for ``fp32`` that is asked for.
         batch: images of one size that go through the network together, see :class:`Translator`.
         stochastic: leave dropout on.
-        seed: of the dropout.
+        seed: of dropout and style, see :class:`Translator`.
         normalise: bring drawings nearer to those of the training, see :class:`Translator`.
 
     Raises:

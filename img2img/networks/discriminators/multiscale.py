@@ -24,6 +24,7 @@ class MultiscaleDiscriminator(Discriminator):
         norm: kind of norm, see ``NormName``.
         spectral_norm: divide every convolution's weight by its largest singular value (Miyato et al. 2018, arXiv
             1802.05957).
+        padding_px: see ``PatchDiscriminator``; 2 in the reference.
 
     Raises:
         ValueError: for fewer than one scale.
@@ -37,11 +38,13 @@ class MultiscaleDiscriminator(Discriminator):
         base_channels: int = 64,
         norm: NormName = "instance",
         spectral_norm: bool = False,
+        padding_px: int = 1,
     ) -> None:
         super().__init__()
         self.in_channels = in_channels
         self.scales = nn.ModuleList(
-            PatchDiscriminator(in_channels, num_layers, base_channels, norm, spectral_norm) for _ in range(num_scales)
+            PatchDiscriminator(in_channels, num_layers, base_channels, norm, spectral_norm, padding_px=padding_px)
+            for _ in range(num_scales)
         )
 
     def features(self, images: Tensor) -> list[list[Tensor]]:

@@ -6,12 +6,13 @@ appendix 7.2 (arXiv 1703.10593), after Johnson et al. 2016 (arXiv 1603.08155).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from img2img.networks.base import Generator
+from img2img.networks.base import TRANSLATION, FeatureGenerator
 from img2img.networks.layers.antialias import FilterDouble, FilterHalf
 from img2img.networks.layers.convolutions import ImageConv2d, PaddedConv2d
 from img2img.networks.layers.norm import NormName, needs_bias, norm2d
@@ -19,8 +20,10 @@ from img2img.networks.layers.precision import in_float32
 from img2img.networks.layers.resample import DownsampleName, UpsampleName, downsample2x, upsample2x
 from img2img.networks.layers.residual import PaddingName, ResidualBlock
 
+SOURCE = "source"
 
-class ResNetGenerator(Generator):
+
+class ResNetGenerator(FeatureGenerator):
     """c7s1-64, d128, d256, n residual blocks of 256, u128, u64, c7s1-3.
 
     The 7x7 convolutions and the blocks pad by reflection, the strided convolutions by zeros, as published. With 9
@@ -70,31 +73,73 @@ class ResNetGenerator(Generator):
         self.smallest_side = max(2 * self.size_multiple, 4)
         bias = needs_bias(norm) if bias is None else bias
         width = base_channels
+        in_place = norm != "none"  # without a norm it would write into the convolution's output, which is a stage
         layers: list[nn.Module] = [
             PaddedConv2d(in_channels, width, 7, padding=3, padding_mode=padding, bias=bias),
             norm2d(width, norm),
-            nn.ReLU(inplace=True),
+            nn.ReLU(inplace=in_place),
         ]
-        for _ in range(num_halvings):
+        ends = {SOURCE: 0, "stem": 3}
+        stages = {SOURCE: in_channels, "stem": width}
+        for number in range(1, num_halvings + 1):
             halve: nn.Module
             if downsample == "cut":
                 halve = PaddedConv2d(width, 2 * width, 3, padding=1, padding_mode=strided_padding, bias=bias)
             else:
                 halve = downsample2x(width, 2 * width, downsample, 3, strided_padding, bias=bias)
-            layers += [halve, norm2d(2 * width, norm), nn.ReLU(inplace=True)]
+            ends[f"convolution{number}"] = len(layers) + 1
+            layers += [halve, norm2d(2 * width, norm), nn.ReLU(inplace=in_place)]
             layers += [FilterHalf()] if downsample == "cut" else []
             width *= 2
-        layers += [ResidualBlock(width, norm, block_padding or padding, dropout, bias) for _ in range(num_blocks)]
-        for _ in range(num_halvings):
+            ends[f"half{number}"] = len(layers)
+            stages |= {f"convolution{number}": width, f"half{number}": width}
+        for number in range(1, num_blocks + 1):
+            layers.append(ResidualBlock(width, norm, block_padding or padding, dropout, bias))
+            ends[f"block{number}"], stages[f"block{number}"] = len(layers), width
+        for number in range(1, num_halvings + 1):
             double: nn.Module
             if upsample == "cut":
                 double = nn.Sequential(FilterDouble(), nn.Conv2d(width, width // 2, 3, padding=1, bias=bias))
             else:
                 double = upsample2x(width, width // 2, upsample, 3, bias=bias)
-            layers += [double, norm2d(width // 2, norm), nn.ReLU(inplace=True)]
+            layers += [double, norm2d(width // 2, norm), nn.ReLU(inplace=in_place)]
             width //= 2
+            ends[f"double{number}"], stages[f"double{number}"] = len(layers), width
         layers.append(ImageConv2d(width, out_channels, 7, padding=3, padding_mode=padding))
         self.layers = nn.Sequential(*layers)
+        self.stages = {**stages, TRANSLATION: out_channels}
+        self._ends = {**ends, TRANSLATION: len(layers)}
+        self.content_stages = (
+            SOURCE,
+            *(f"convolution{number}" for number in range(1, num_halvings + 1)),
+            *dict.fromkeys(f"block{number}" for number in (1, min(num_blocks, 5)) if num_blocks),
+        )
+        encoder = ["stem", *(f"half{number}" for number in range(1, num_halvings))][:num_halvings]
+        self.mirrored_stages = {name: f"double{num_halvings - i}" for i, name in enumerate(encoder)}
+        if quarter := num_blocks // 4:
+            self.mirrored_stages[f"block{quarter}"] = f"block{num_blocks - quarter}"
+
+    def compute(self, source: Tensor, names: Collection[str]) -> dict[str, Tensor]:
+        """Compute stages, by name in the order of the layers.
+
+        ``source`` (as the first convolution sees it, with its mirrored border), ``stem``, ``convolutionN`` and
+        ``halfN`` of the Nth halving (before its norm, and behind all of it), ``blockN``, ``doubleN``. With ``cut``
+        halvings the layers 0, 4, 8, 12 and 16 that CUT compares are source, convolution1, convolution2, block1 and
+        block5; 3, 7 and 13 that EnCo compares with 28, 24 and 18 are stem, half1 and block2, with double2, double1
+        and block7.
+        """
+        first, last = self.layers[0], len(self.layers)
+        assert isinstance(first, PaddedConv2d)
+        wanted = {self._ends[name]: name for name in names}
+        found = {SOURCE: first.padded(source)} if 0 in wanted else {}
+        features = source
+        for done, layer in enumerate(self.layers, 1):
+            if done > max(wanted):
+                break
+            features = layer(features) if done < last else torch.tanh(in_float32(layer, features))
+            if done in wanted:
+                found[wanted[done]] = features
+        return found
 
     def translate(self, source: Tensor) -> Tensor:
         """Translate [B, in, H, W] to [B, out, H, W]; H and W multiples of 2**num_halvings (4), from twice that."""

@@ -21,7 +21,7 @@ class FilterHalf(nn.Module):
     row = (1.0, 2.0, 1.0)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map [B, C, H, W] to [B, C, H / 2, W / 2]; H and W even."""
+        """Map [B, C, H, W] to [B, C, H / 2, W / 2], rounded up; H and W from 2."""
         kernel = filter_of(self.row, 1.0, features)
         padded = F.pad(features, (1, 1, 1, 1), mode="reflect")
         return F.conv2d(padded, kernel, stride=2, groups=features.shape[1])

@@ -27,11 +27,15 @@ class PaddedConv2d(nn.Conv2d):
         """Map [B, in, H, W] to [B, out, H', W']."""
         if self.padding_mode == "zeros":
             return super().forward(features)
+        return F.conv2d(self.padded(features), self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+    def padded(self, features: Tensor) -> Tensor:
+        """Return the features with the border that the kernel sees."""
         side = self.padding[0]
         assert isinstance(side, int)
+        mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
         with no_autocast(features.device.type):
-            padded = F.pad(features, [side] * 4, self.padding_mode)
-        return F.conv2d(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+            return F.pad(features, [side] * 4, mode)
 
 
 class StridedConv2d(PaddedConv2d):
@@ -78,9 +82,7 @@ class ImageConv2d(PaddedConv2d):
         side, padding = self.kernel_size[0], self.padding[0]
         assert isinstance(padding, int)
         if padding:
-            mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
-            with no_autocast(features.device.type):
-                features = F.pad(features, [padding] * 4, mode)
+            features = self.padded(features)
         rows = self.weight.permute(2, 0, 1, 3).flatten(0, 1)[:, :, None]  # [k * out, in, 1, k]
         height = features.shape[2] - side + 1
         parts = torch.split(F.conv2d(features, rows), self.out_channels, dim=1)
