@@ -145,6 +145,7 @@ def test_torch_fidelity_gives_the_same_numbers_from_the_same_folders(tmp_path, s
         for image in sorted(sets[name].iterdir())[:7]:
             shutil.copy(image, folder)
     options = {"cuda": False, "save_cpu_ram": True, "cache": False, "verbose": False, "kid_subset_size": 7}
+    options["feature_extractor_weights_path"] = str(file)
     theirs = torch_fidelity.calculate_metrics(
         input1=str(folders[0]),
         input2=str(folders[1]),
@@ -159,6 +160,29 @@ def test_torch_fidelity_gives_the_same_numbers_from_the_same_folders(tmp_path, s
     ours = {number.name: number.value for number in found.numbers}
     assert ours["fid_tensorflow"] == pytest.approx(theirs["frechet_inception_distance"], rel=1e-3)
     assert ours["kid_tensorflow"] == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-3)
+
+
+def test_pixels_are_those_that_the_libraries_decode(tmp_path):
+    """Colour profile, orientation and transparency are left out and counted; 16 bits are not cut off."""
+    from img2img.data.folder import Source
+    from img2img.evaluate.images import look_at
+    from tests.files import DISPLAY_P3, gamma, rgb_profile
+
+    image = Image.fromarray(photo(3, 40)[:, :24])
+    exif = Image.Exif()
+    exif[0x112] = 6
+    image.save(tmp_path / "a.png", icc_profile=rgb_profile(DISPLAY_P3, gamma(1.8)), exif=exif)
+    image.save(tmp_path / "b.jpg", icc_profile=rgb_profile(DISPLAY_P3, gamma(1.8)), exif=exif)
+    image.copy().convert("RGBA").save(tmp_path / "c.png")
+    Image.fromarray(np.full((8, 8), 257 * 80, np.uint16)).save(tmp_path / "d.png")
+    image.convert("L").save(tmp_path / "e.png")
+    looks = {}
+    for path in sorted(tmp_path.iterdir()):
+        looks[path.name], pixels = look_at(Source(tmp_path, "whole", path.name))
+        with Image.open(path) as plain:
+            expected = np.full((8, 8, 3), 80) if path.name == "d.png" else np.asarray(plain.convert("RGB"))
+        assert np.array_equal(pixels, expected), path.name
+    assert [look.unapplied for look in looks.values()] == [True, True, True, False, False]
 
 
 def test_batch_and_order_change_nothing(tmp_path, sets, script):

@@ -100,6 +100,7 @@ def evaluate(
         "untranslated": dict(untranslated or {}),
         "features": {one.name: dict(one.record) for one in extractors},
         "quantisation": "8-bit integers, as the files hold them",
+        "decoding": "Pillow's convert('RGB'): no colour profile, no orientation, no transparency",
         "seed": asked.seed,
         "batch": asked.batch,
         "device": processor_name(asked.device),

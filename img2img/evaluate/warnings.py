@@ -63,6 +63,12 @@ def _about_files(outputs: Seen, references: Seen) -> Iterator[str]:
             f"{lossy} of {len(references.looks)} references are JPEG or another format that loses detail: its traces "
             "are part of what outputs are compared with; state it beside the number"
         )
+    for name, seen in (("outputs", outputs), ("references", references)):
+        if unapplied := sum(look.unapplied for look in seen.looks.values()):
+            yield (
+                f"{unapplied} of {len(seen.looks)} {name} have a colour profile, an orientation or transparency: left "
+                "out here, as pytorch-fid, clean-fid and torch-fidelity do, though a viewer applies them"
+            )
     sizes = [dict(seen.sizes()) for seen in (outputs, references)]
     for name, found in zip(("outputs", "references"), sizes, strict=True):
         if len(found) > 1:
