@@ -150,7 +150,7 @@ def find_callable(path: str) -> Callable[..., Any]:
         for name in names[count:]:
             found = getattr(found, name, None)
         if callable(found):
-            return found
+            return found  # type: ignore[no-any-return]
         break
     raise ConfigError(f"{path}: no such class or function; expected a full import path, and its package installed")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,9 @@ def load_segmenter(where: str, device: torch.device | None = None) -> Segmenter:
 
 def _scripted(path: Path, device: torch.device) -> Callable[[Tensor], Any]:
     try:
-        network = torch.jit.load(str(path), map_location=device).eval()  # type: ignore[no-untyped-call]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*torch.jit.*deprecated")  # users' files are what they are
+            network = torch.jit.load(str(path), map_location=device).eval()  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelFileError(
