@@ -127,7 +127,7 @@ def files(tmp_path):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*torch.jit.*deprecated")
         torch.jit.trace(ByColour(), example).save(str(tmp_path / "model.pt"))
-    torch.onnx.export(ByColour(), (example,), tmp_path / "model.onnx", dynamo=True, verbose=False)
+    torch.onnx.export(ByColour().eval(), (example,), tmp_path / "model.onnx", dynamo=True, verbose=False)
     return tmp_path / "model.pt", tmp_path / "model.onnx"
 
 
