@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import importlib
 from collections.abc import Callable
 from typing import Any, Literal, final
 
 import numpy as np
 from PIL import Image
 
+from img2img.configured import find_callable
 from img2img.data.derive.base import Derivation
 from img2img.errors import ConfigError
 from img2img.image import Pixels, resized, with_channels
@@ -53,7 +53,7 @@ class Extractor(Derivation):
 
     @functools.cached_property
     def _extract(self) -> Callable[[Any], Any]:
-        extract: Callable[[Any], Any] = _find(self.maker)(**self.arguments)
+        extract: Callable[[Any], Any] = find_callable(self.maker)(**self.arguments)
         return extract
 
     def __call__(self, photo: Pixels, seed: int) -> Pixels:
@@ -66,21 +66,3 @@ class Extractor(Derivation):
             raise ConfigError(f"{self.maker}: expected an image or uint8 [H, W, C], got {pixels.dtype} {pixels.shape}")
         drawn = resized(with_channels(np.ascontiguousarray(pixels), 3), *photo.shape[:2])
         return 255 - drawn if self.invert else drawn
-
-
-def _find(path: str) -> Callable[..., Any]:
-    """Import the longest part of a path that is a module, and take the rest as attributes of it."""
-    names = path.split(".")
-    for count in range(len(names) - 1, 0, -1):
-        try:
-            found: Any = importlib.import_module(".".join(names[:count]))
-        except ModuleNotFoundError as error:
-            if error.name is None or not f"{path}.".startswith(f"{error.name}."):
-                raise  # the module is there and something that it needs is not
-            continue
-        for name in names[count:]:
-            found = getattr(found, name, None)
-        if callable(found):
-            return found  # type: ignore[no-any-return]
-        break
-    raise ConfigError(f"{path}: no such class or function; expected a full import path, and its package installed")
