@@ -20,7 +20,7 @@ from img2img.evaluate.evaluation import evaluate
 from img2img.evaluate.extractors import inception_extractors, own_extractor, random_extractor
 from img2img.evaluate.features import see
 from img2img.evaluate.images import Images
-from img2img.evaluate.measurements import Asked
+from img2img.evaluate.subject import Asked
 from img2img.evaluate.weights import TORCH_FIDELITY, TORCHSCRIPT, WeightsFile, WeightsMissingError, find_inception
 from img2img.metrics.frechet import frechet_distance
 from img2img.metrics.random_features import kernel_distance
@@ -250,6 +250,23 @@ def test_what_was_wrong_with_files_is_counted_and_named(tmp_path, sets):
     assert json.loads((tmp_path / "a.json").read_text())["protocol"]["outputs"]["images"] == 7
 
 
+def test_single_images_are_tested_in_pairs(tmp_path, sets):
+    """Names that agree make pairs: L1 and PSNR of each image, and a paired test against another evaluation."""
+    shutil.copytree(sets["real"], tmp_path / "targets")
+    words = (tmp_path / "targets", "--metrics", "l1,psnr,rfid,ssim,st_lpips", "--device", "cpu")
+    run_here("evaluate", sets["noise"], *words, "--json", tmp_path / "noise.json")
+    said = run_here("evaluate", sets["light blur"], *words, "--against", tmp_path / "noise.json").stdout
+    assert "pairs of one name: 16" in said
+    assert said.count("better by") == 4, said
+    assert said.count("more than noise") == 5
+    (tmp_path / "targets" / "000.png").rename(tmp_path / "targets" / "other.png")
+    assert "000, other" in run_here("evaluate", sets["noise"], *words).stdout
+    Image.new("RGB", (9, 9)).save(tmp_path / "targets" / "001.png")
+    said = run_here("evaluate", sets["noise"], *words).stdout
+    assert "not measured: l1, psnr, ssim" in said
+    assert "expected output and target of one size" in said
+
+
 def test_swapped_arguments_are_refused(tmp_path, model, sets):
     """Translations say in their XMP that a network made them: as references of plain files they are a mistake."""
     run_here("translate", model, sets["real"], tmp_path / "made", "--precision", "fp32")
@@ -332,10 +349,11 @@ def test_a_translator_is_measured_on_the_test_split(tmp_path, model, unpaired):
 def test_halves_of_files_are_translated_and_pair_with_the_other_half(tmp_path, model, side_by_side):
     shutil.copytree(side_by_side / "train", side_by_side / "test")
     page = tmp_path / "a.html"
-    words = ("--data", side_by_side, "--domains", "colour", "line", "--to", "colour", "--metrics", "rfid")
+    words = ("--data", side_by_side, "--domains", "colour", "line", "--to", "colour", "--metrics", "rfid,l1")
     run_here("evaluate", model, *words, "--page", page, "--json", tmp_path / "a.json", "--device", "cpu")
     protocol = json.loads((tmp_path / "a.json").read_text())["protocol"]
     assert protocol["pairs"] == 10
+    assert "Worst by l1" in page.read_text()
     assert protocol["references"]["sizes"] == {"48x40": 10}
 
 

@@ -31,7 +31,7 @@ def evaluate(
     from img2img.devices import keep_freed_memory, resolve_device
     from img2img.evaluate.bench import measure, repeated
     from img2img.evaluate.images import Images
-    from img2img.evaluate.measurements import Asked
+    from img2img.evaluate.subject import Asked
     from img2img.training.bench import machine
 
     where = resolve_device(device)

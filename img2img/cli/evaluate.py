@@ -15,7 +15,7 @@ from img2img.cli.batch import SOME_FAILED
 if TYPE_CHECKING:
     from img2img.evaluate.evaluation import Evaluation
     from img2img.evaluate.images import Images
-    from img2img.evaluate.measurements import Asked
+    from img2img.evaluate.subject import Asked
 
 
 def evaluate(
@@ -110,6 +110,7 @@ def evaluate(
                 more=record,
                 translator=done.translator,
                 inputs=done.inputs,
+                to=to,
                 untranslated=done.failed,
             )
         _give(found, *sets, json_file, page, other)
@@ -129,8 +130,9 @@ def _asked(
     from img2img.configured import nearest
     from img2img.devices import resolve_device
     from img2img.errors import ConfigError
-    from img2img.evaluate.measurements import Asked, check_names
+    from img2img.evaluate.measurements import check_names
     from img2img.evaluate.resizing import RESIZES
+    from img2img.evaluate.subject import Asked
 
     resizes = tuple(dict.fromkeys(word.strip() for word in resize.split(",")))
     for word in resizes:

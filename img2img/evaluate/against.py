@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
+from img2img.errors import DataError
 from img2img.evaluate.evaluation import Evaluation
+from img2img.evaluate.noise import compare
 from img2img.evaluate.number import Number
 from img2img.evaluate.spread import around, bootstrap_error, jackknife_error
 
@@ -40,6 +42,12 @@ def _difference(mine: Number, other: Number, first: Evaluation, second: Evaluati
     references = [found.protocol["references"]["sha256"] for found in (first, second)]
     if references[0] != references[1]:
         return Difference(mine.name, f"{mine.name}: against other references there, not comparable", None)
+    if mine.each and other.each:
+        try:
+            found = compare(mine, other)
+        except DataError as error:
+            return Difference(mine.name, str(error), None)
+        return Difference(mine.name, found.words, found.more_than_noise)
     change = mine.value - other.value
     said = f"{mine.name} {mine.value:.4g} against {other.value:.4g}: {change:+.3g}"
     if mine.name.lstrip("r").startswith("fid") and mine.count != other.count:

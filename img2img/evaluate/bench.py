@@ -13,7 +13,7 @@ import torch
 from img2img.evaluate.evaluation import evaluate, extractors_for
 from img2img.evaluate.features import see
 from img2img.evaluate.images import Images, look_at
-from img2img.evaluate.measurements import Asked
+from img2img.evaluate.subject import Asked
 
 _BARE_BATCHES = 4
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from img2img.evaluate.spread import (
     kernel_distances,
     mind_distances,
 )
+from img2img.evaluate.subject import Found
 from img2img.metrics.frechet import frechet_distance
 from img2img.metrics.mind import mind, projected
 from img2img.metrics.neighbours import density_and_coverage
@@ -176,19 +177,6 @@ DISTANCES = (
     Distance(("density", "coverage"), density_coverage),
     Distance(("mind",), sliced),
 )
-
-
-@dataclass
-class Found:
-    """Numbers, and why others are missing.
-
-    Attributes:
-        numbers: in the order of the list.
-        missing: name to reason.
-    """
-
-    numbers: list[Number] = field(default_factory=list)
-    missing: dict[str, str] = field(default_factory=dict)
 
 
 def distances(
