@@ -97,7 +97,7 @@ def evaluate(
             found = measure(made, real, asked, say=_say, progress=advance, more=more)
         _give(found, made, real, json_file, page, other)
         return
-    task = Task(outputs, tuple(data or ()), to, domains, split, keep, weights, device, seed)  # type: ignore[arg-type]
+    task = Task(outputs, tuple(data or ()), to, domains, split, keep, weights, device)  # type: ignore[arg-type]
     with translated(task) as done:
         record = {**more, "made_by": done.record}
         sets = (done.outputs, done.references)
