@@ -8,7 +8,7 @@ import functools
 import importlib
 import inspect
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any, Self
@@ -129,6 +129,30 @@ def find_class(path: str, base: type) -> type:
     if not (isinstance(found, type) and issubclass(found, base)):
         raise ConfigError(f"expected the name of a {base.__name__}, got {path!r}")
     return found
+
+
+def find_callable(path: str) -> Callable[..., Any]:
+    """Import the longest part of a path that is a module, and take the rest as attributes of it.
+
+    For paths that a user types: whatever they name is imported. See :func:`find_class` for those in files.
+
+    Raises:
+        ConfigError: if there is no such class or function.
+    """
+    names = path.split(".")
+    for count in range(len(names) - 1, 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(names[:count]))
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{path}.".startswith(f"{error.name}."):
+                raise  # the module is there and something that it needs is not
+            continue
+        for name in names[count:]:
+            found = getattr(found, name, None)
+        if callable(found):
+            return found  # type: ignore[no-any-return]
+        break
+    raise ConfigError(f"{path}: no such class or function; expected a full import path, and its package installed")
 
 
 def factory(description: Mapping[str, Any], base: type) -> functools.partial[Any]:

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from img2img.cli.bench_derive import derive
+from img2img.cli.bench_evaluate import evaluate
 
 app = typer.Typer(help="Measure; medians after a warm-up.", no_args_is_help=True)
 
@@ -23,6 +24,7 @@ def _group() -> None:
 
 
 app.command("derive")(derive)
+app.command("evaluate")(evaluate)
 
 
 @app.command("start")

@@ -15,7 +15,7 @@ from img2img.cli.batch import SOME_FAILED
 if TYPE_CHECKING:
     from img2img.evaluate.evaluation import Evaluation
     from img2img.evaluate.images import Images
-    from img2img.evaluate.measurements import Asked
+    from img2img.evaluate.subject import Asked
 
 
 def evaluate(
@@ -73,6 +73,7 @@ def evaluate(
 
     img2img evaluate runs/newer --data horse2zebra/ --to zebra --against zebra.json
     """
+    from img2img.devices import keep_freed_memory
     from img2img.errors import ConfigError
     from img2img.evaluate.evaluation import evaluate as measure
     from img2img.evaluate.images import Images
@@ -84,6 +85,7 @@ def evaluate(
     for name, value, known in (("split", split, ("test", "val", "train")), ("weights", weights, ("ema", "raw", None))):
         if value not in known:
             raise ConfigError(f"--{name} {value}: expected {', '.join(filter(None, known))}")
+    keep_freed_memory()
     asked = _asked(metrics, resize, features, weights_dir, kid_subset, seed, batch, threads, device)
     other = None if against is None else read_json(against)
     more = {"command": _command()}
@@ -95,7 +97,7 @@ def evaluate(
             found = measure(made, real, asked, say=_say, progress=advance, more=more)
         _give(found, made, real, json_file, page, other)
         return
-    task = Task(outputs, tuple(data or ()), to, domains, split, keep, weights, device, seed)  # type: ignore[arg-type]
+    task = Task(outputs, tuple(data or ()), to, domains, split, keep, weights, device)  # type: ignore[arg-type]
     with translated(task) as done:
         record = {**more, "made_by": done.record}
         sets = (done.outputs, done.references)
@@ -108,6 +110,7 @@ def evaluate(
                 more=record,
                 translator=done.translator,
                 inputs=done.inputs,
+                to=to,
                 untranslated=done.failed,
             )
         _give(found, *sets, json_file, page, other)
@@ -127,8 +130,9 @@ def _asked(
     from img2img.configured import nearest
     from img2img.devices import resolve_device
     from img2img.errors import ConfigError
-    from img2img.evaluate.measurements import Asked, check_names
+    from img2img.evaluate.measurements import check_names
     from img2img.evaluate.resizing import RESIZES
+    from img2img.evaluate.subject import Asked
 
     resizes = tuple(dict.fromkeys(word.strip() for word in resize.split(",")))
     for word in resizes:

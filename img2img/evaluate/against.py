@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
+from img2img.errors import DataError
 from img2img.evaluate.evaluation import Evaluation
+from img2img.evaluate.noise import compare
 from img2img.evaluate.number import Number
 from img2img.evaluate.spread import around, bootstrap_error, jackknife_error
 
@@ -35,15 +37,16 @@ def differences(mine: Evaluation, other: Evaluation) -> list[Difference]:
 
 
 def _difference(mine: Number, other: Number, first: Evaluation, second: Evaluation) -> Difference:
-    if mine.definition != other.definition:
-        return Difference(mine.name, f"{mine.name}: of another definition there, not comparable", None)
-    references = [found.protocol["references"]["sha256"] for found in (first, second)]
-    if references[0] != references[1]:
-        return Difference(mine.name, f"{mine.name}: against other references there, not comparable", None)
+    if reason := _not_comparable(mine, other, first, second):
+        return Difference(mine.name, f"{mine.name}: {reason}", None)
+    if mine.each and other.each:
+        try:
+            found = compare(mine, other)
+        except DataError as error:
+            return Difference(mine.name, str(error), None)
+        return Difference(mine.name, found.words, found.more_than_noise)
     change = mine.value - other.value
     said = f"{mine.name} {mine.value:.4g} against {other.value:.4g}: {change:+.3g}"
-    if mine.name.lstrip("r").startswith("fid") and mine.count != other.count:
-        return Difference(mine.name, f"{said}, of {mine.count} and {other.count} outputs: the bias differs", None)
     if not mine.draws or len(mine.draws) != len(other.draws):
         return Difference(mine.name, f"{said}, without an interval: nothing to tell noise by", None)
     draws = torch.tensor(mine.draws, dtype=torch.float64) - torch.tensor(other.draws, dtype=torch.float64)
@@ -55,3 +58,13 @@ def _difference(mine: Number, other: Number, first: Evaluation, second: Evaluati
     words = f"{said} (95 % interval of the difference {low:+.3g} to {high:+.3g}, {how}), "
     words += f"{better}more than noise" if more else "no more than noise"
     return Difference(mine.name, words, more)
+
+
+def _not_comparable(mine: Number, other: Number, first: Evaluation, second: Evaluation) -> str:
+    if mine.definition != other.definition:
+        return "of another definition there, not comparable"
+    if first.protocol["references"]["sha256"] != second.protocol["references"]["sha256"]:
+        return "against other references there, not comparable"
+    if mine.name.lstrip("r").startswith("fid") and mine.count != other.count:
+        return f"of {mine.count} and {other.count} outputs, so of another bias: not comparable"
+    return ""

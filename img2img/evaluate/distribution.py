@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from img2img.evaluate.spread import (
     kernel_distances,
     mind_distances,
 )
+from img2img.evaluate.subject import Found
 from img2img.metrics.frechet import frechet_distance
 from img2img.metrics.mind import mind, projected
 from img2img.metrics.neighbours import density_and_coverage
@@ -26,8 +27,9 @@ from img2img.metrics.random_features import kernel_distance
 
 PRECISION_NEIGHBOURS, DENSITY_NEIGHBOURS = 3, 5
 KID_DRAWS, MIND_DRAWS, KID_SUBSETS, KID_SUBSET = 1000, 200, 100, 1000
-LARGEST_WHOLE, LARGEST_JACKKNIFE = 5000, 1000
-"""Images up to which KID is of all pairs, and up to which FID and MIND get an interval: beyond, it takes minutes."""
+LARGEST_WHOLE, LARGEST_SPREAD, SMALLEST_SPREAD = 5000, 600, 6
+"""Images up to which KID is of all pairs, up to which FID and MIND get an interval (beyond, it takes minutes), and
+from which on anything gets one."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,18 @@ class Two:
         """Images of the smaller set."""
         return min(len(self.fake), len(self.real))
 
+    @property
+    def larger(self) -> int:
+        """Images of the larger set."""
+        return max(len(self.fake), len(self.real))
+
 
 def fid(two: Two) -> list[Number]:
     """Fréchet distance; the interval is a jackknife's, an indication only: the bias of small sets is not in it."""
     value = float(frechet_distance(two.fake, two.real))
     words = "|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) of unbiased covariances (arXiv 1706.08500, eq. 6)"
     number = Number("fid", value, "lower", len(two.fake), words)
-    if len(two.fake) < 3 or two.smaller < 3 or max(len(two.fake), len(two.real)) > LARGEST_JACKKNIFE:  # noqa: PLR2004
+    if two.smaller < SMALLEST_SPREAD or two.larger > LARGEST_SPREAD:
         return [number]
     values = frechet_jackknife(two.fake, two.real)
     settings = (("interval", f"jackknife of {len(values) // 2} groups of each set, an indication only"),)
@@ -68,16 +75,18 @@ def fid(two: Two) -> list[Number]:
 def kid(two: Two) -> list[Number]:
     """Kernel distance, raw: neither x 100 nor x 1000."""
     words = "raw (times 100 in clean-fid's tables, 1000 in StyleGAN's), unbiased, may be negative, kernel (x.y/d + 1)^3"
-    subset = two.kid_subset or (KID_SUBSET if max(len(two.fake), len(two.real)) > LARGEST_WHOLE else None)
+    subset = two.kid_subset or (KID_SUBSET if two.larger > LARGEST_WHOLE else None)
     if subset is not None:
         return [_kid_of_subsets(two, subset, words)]
     value = float(kernel_distance(two.fake, two.real))
-    draws = kernel_distances(two.fake, two.real, KID_DRAWS, two.seed)
-    settings = (("subset", "all pairs"), ("interval", f"bootstrap of {KID_DRAWS} draws"), ("seed", two.seed))
-    interval = around(value, bootstrap_error(draws))
-    count = len(two.fake)
     about = f"{words} (arXiv 1801.01401, eq. 4), of all pairs"
-    return [Number("kid", value, "lower", count, about, "", interval, (), settings, tuple(draws.tolist()))]
+    number = Number("kid", value, "lower", len(two.fake), about, settings=(("subset", "all pairs"), ("seed", two.seed)))
+    if two.smaller < SMALLEST_SPREAD:
+        return [number]
+    draws = kernel_distances(two.fake, two.real, KID_DRAWS, two.seed)
+    settings = (*number.settings, ("interval", f"bootstrap of {KID_DRAWS} draws"))
+    interval = around(value, bootstrap_error(draws))
+    return [replace(number, interval=interval, settings=settings, draws=tuple(draws.tolist()))]
 
 
 def _kid_of_subsets(two: Two, subset: int, words: str) -> Number:
@@ -138,7 +147,7 @@ def sliced(two: Two) -> list[Number]:
         "3 d times the mean squared 2-Wasserstein distance along 1000 random directions, quantiles of the smaller set"
     )
     number = Number("mind", value, "lower", len(two.fake), words, settings=(("seed", two.seed),))
-    if max(len(x), len(y)) > LARGEST_JACKKNIFE:
+    if two.smaller < SMALLEST_SPREAD or two.larger > LARGEST_SPREAD:
         return [number]
     draws = scale * mind_distances(x, y, MIND_DRAWS, two.seed)
     settings = (*number.settings, ("interval", f"bootstrap of {MIND_DRAWS} draws, without the bias of small sets"))
@@ -168,19 +177,6 @@ DISTANCES = (
     Distance(("density", "coverage"), density_coverage),
     Distance(("mind",), sliced),
 )
-
-
-@dataclass
-class Found:
-    """Numbers, and why others are missing.
-
-    Attributes:
-        numbers: in the order of the list.
-        missing: name to reason.
-    """
-
-    numbers: list[Number] = field(default_factory=list)
-    missing: dict[str, str] = field(default_factory=dict)
 
 
 def distances(

@@ -15,8 +15,9 @@ from img2img.errors import DataError
 from img2img.evaluate.extractors import Extractor, inception_extractors, own_extractor, random_extractor
 from img2img.evaluate.features import see
 from img2img.evaluate.images import Images, partners
-from img2img.evaluate.measurements import RANDOM, Asked, Subject, check_names, measure
+from img2img.evaluate.measurements import RANDOM, check_names, measure
 from img2img.evaluate.number import Number
+from img2img.evaluate.subject import Asked, Subject
 from img2img.evaluate.warnings import refuse_swapped, warnings_of
 from img2img.evaluate.weights import WeightsMissingError, find_inception
 
@@ -52,6 +53,7 @@ def evaluate(
     more: Mapping[str, Any] | None = None,
     translator: Any = None,
     inputs: Images | None = None,
+    to: str | None = None,
     untranslated: Mapping[str, str] | None = None,
 ) -> Evaluation:
     """Measure one set of images against another.
@@ -65,6 +67,7 @@ def evaluate(
         more: for the protocol: translator, split, command.
         translator: that made the outputs, for the measurements that need one.
         inputs: that it made them of.
+        to: domain that it translated into.
         untranslated: inputs that have no output, name to reason.
 
     Raises:
@@ -83,14 +86,14 @@ def evaluate(
         if len(features.names) < 2:  # noqa: PLR2004 (a spread)
             raise DataError(f"{images.where}: expected two or more {name} that can be read, got {len(features.names)}")
     refuse_swapped(seen_outputs, seen_references)
-    warnings = warnings_of(seen_outputs, seen_references, paired=bool(pairs))
+    warnings = warnings_of(seen_outputs, seen_references)
     if pairs and alone:
         warnings.append(f"{len(alone)} images have no partner of their name on the other side: {few(alone)}")
     if untranslated:
         reasons = few(list(untranslated.values()))
         warnings.append(f"{len(untranslated)} inputs were not translated, the numbers are of the others: {reasons}")
     readable = [(a, b) for a, b in pairs if a.name in seen_outputs.looks and b.name in seen_references.looks]
-    subject = Subject(outputs, references, readable, extractors, fake, real, asked, say, translator, inputs)
+    subject = Subject(outputs, references, readable, extractors, fake, real, asked, say, translator, inputs, to)
     found = measure(subject)
     protocol = {
         **(more or {}),
@@ -100,6 +103,7 @@ def evaluate(
         "untranslated": dict(untranslated or {}),
         "features": {one.name: dict(one.record) for one in extractors},
         "quantisation": "8-bit integers, as the files hold them",
+        "decoding": "Pillow's convert('RGB'): no colour profile, no orientation, no transparency",
         "seed": asked.seed,
         "batch": asked.batch,
         "device": processor_name(asked.device),

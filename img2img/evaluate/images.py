@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from img2img.data.folder import Source, list_names
-from img2img.data.transforms import load_pixels
+from img2img.data.split import orientation
+from img2img.data.transforms import half_of, load_pixels
 from img2img.errors import DataError
-from img2img.image import SUFFIXES
+from img2img.image import SUFFIXES, opened
+from img2img.image.opening import binary, named
 from img2img.image.provenance import COMPOSITE_TYPE, SOURCE_TYPE
 
 _LOSSY = {".jpg", ".jpeg", ".webp", ".avif", ".jp2"}
@@ -58,12 +61,14 @@ class Look:
         size: (width, height) of the image.
         lossy: whether its format loses detail.
         generated: whether the file says that a network made it.
+        unapplied: whether it has a colour profile, an orientation or transparency, which were left out.
     """
 
     sha256: str
     size: tuple[int, int]
     lossy: bool
     generated: bool
+    unapplied: bool
 
 
 @dataclass(frozen=True)
@@ -99,21 +104,31 @@ class Seen:
             "sizes": dict(list(sizes.items())[:8]),
             "lossy": sum(look.lossy for look in self.looks.values()),
             "generated": sum(look.generated for look in self.looks.values()),
+            "unapplied": sum(look.unapplied for look in self.looks.values()),
         }
 
 
 def look_at(source: Source) -> tuple[Look, NDArray[np.uint8]]:
-    """Read an image as 8-bit RGB: upright, alpha on white, the first frame.
+    """Read an image as 8-bit RGB as pytorch-fid, clean-fid and torch-fidelity do, so that the numbers are theirs.
+
+    That is Pillow's ``convert("RGB")``: without the colour profile, the orientation and the transparency that a viewer
+    would apply; what has them is counted. Values of 16 bits, which Pillow would cut off at 255, are scaled.
 
     Raises:
         DataError: naming the file, if it cannot be read whole.
     """
-    pixels = np.asarray(load_pixels(source, 3), np.uint8)
-    data = source.path.read_bytes()
+    label = source.label
+    with named(label), binary(source.path, label) as file:
+        data = file.read()
+    with opened(io.BytesIO(data), label) as image:
+        deep = image.mode.startswith(("I", "F"))
+        turned = orientation(image) != 1
+        unapplied = turned or bool(image.info.get("icc_profile")) or image.has_transparency_data
+        pixels = load_pixels(source, 3) if deep else half_of(source, np.asarray(image.convert("RGB")))
     digest = hashlib.sha256(data).hexdigest()
     generated = any(mark in data for mark in _MARKS)
     lossy = source.path.suffix.lower() in _LOSSY
-    return Look(digest, (pixels.shape[1], pixels.shape[0]), lossy, generated), pixels
+    return Look(digest, (pixels.shape[1], pixels.shape[0]), lossy, generated, unapplied), np.asarray(pixels, np.uint8)
 
 
 def partners(outputs: Sequence[Source], references: Sequence[Source]) -> tuple[list[tuple[Source, Source]], list[str]]:

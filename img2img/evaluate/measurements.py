@@ -3,89 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
-
-import torch
+from dataclasses import dataclass
+from typing import Literal
 
 from img2img.configured import nearest
-from img2img.data.folder import Source
-from img2img.errors import ConfigError
-from img2img.evaluate.distribution import DISTANCES, Found, distances
-from img2img.evaluate.extractors import Extractor
-from img2img.evaluate.features import Features
-from img2img.evaluate.images import Images
-from img2img.evaluate.resizing import Resize
+from img2img.errors import ConfigError, DataError
+from img2img.evaluate import pictures
+from img2img.evaluate.distribution import DISTANCES, distances
+from img2img.evaluate.subject import Found, Subject
 
 Needs = Literal["unpaired", "paired", "model"]
 """Two sets; two sets whose names belong together; a translator and its inputs."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is asked for.
-
-    Attributes:
-        metrics: names of numbers, ``fid`` also for ``fid_clean``; None for all that apply.
-        resizes: ways of resizing, the first for the numbers that are measured once.
-        weights: folder or file of weights, looked into first.
-        own: TorchScript files of a user's own networks.
-        seed: of what is drawn.
-        kid_subset: images of the random subsets of KID; None for all pairs.
-        batch: images that go through a network together.
-        threads: that read; None for what suits.
-        device: where the networks run.
-        download: whether missing weights are fetched.
-    """
-
-    metrics: tuple[str, ...] | None = None
-    resizes: tuple[Resize, ...] = ("pytorch", "clean")
-    weights: Path | None = None
-    own: tuple[Path, ...] = ()
-    seed: int = 0
-    kid_subset: int | None = None
-    batch: int = 16
-    threads: int | None = None
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    download: bool = True
-
-    def wants(self, name: str) -> bool:
-        """Tell whether a number is asked for."""
-        return self.metrics is None or any(name == one or name.startswith(f"{one}_") for one in self.metrics)
-
-    def names(self, name: str) -> bool:
-        """Tell whether a number is asked for by its name, and not because all are."""
-        return self.metrics is not None and self.wants(name)
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is measured.
-
-    Attributes:
-        outputs: images that were made.
-        references: real ones.
-        pairs: outputs and references of one name; empty where names do not belong together.
-        extractors: networks that saw both sets.
-        fake: features of the outputs.
-        real: of the references.
-        asked: see there.
-        say: told what a measurement leaves out.
-        translator: that made the outputs, where it is there.
-        inputs: that it made them of.
-    """
-
-    outputs: Images
-    references: Images
-    pairs: Sequence[tuple[Source, Source]]
-    extractors: Sequence[Extractor]
-    fake: Features
-    real: Features
-    asked: Asked
-    say: Callable[[str], None]
-    translator: Any = None
-    inputs: Images | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +39,15 @@ def _distribution(subject: Subject) -> Found:
 _DISTANCES = tuple(name for distance in DISTANCES for name in distance.names)
 RANDOM = tuple(f"r{name}" for name in _DISTANCES)
 
-MEASUREMENTS: tuple[Measurement, ...] = (Measurement((*_DISTANCES, *RANDOM), "unpaired", _distribution),)
+MEASUREMENTS: tuple[Measurement, ...] = (
+    Measurement((*_DISTANCES, *RANDOM), "unpaired", _distribution),
+    Measurement(pictures.PAIRED_NAMES, "paired", pictures.paired),
+    Measurement(("checkerboard",), "unpaired", pictures.checkerboard_of),
+    Measurement(("spectrum_distance",), "unpaired", pictures.spectrum_of),
+    Measurement(("input_retrieval", "output_spread"), "model", pictures.dependence),
+    Measurement(("colour_drift",), "model", pictures.drift),
+    Measurement(("cycle_l1", "cycle_l1_8_bit", "cycle_l1_jpeg", "hidden_signal"), "model", pictures.cycle),
+)
 
 
 def check_names(metrics: Sequence[str], measurements: Sequence[Measurement] = MEASUREMENTS) -> None:
@@ -144,8 +80,12 @@ def measure(subject: Subject, measurements: Sequence[Measurement] = MEASUREMENTS
             if subject.asked.metrics is not None:
                 found.missing |= dict.fromkeys(wanted, reason)
             continue
-        made = measurement.measure(subject)
-        found.numbers += made.numbers
+        try:
+            made = measurement.measure(subject)
+        except (DataError, ConfigError) as error:
+            found.missing |= dict.fromkeys(wanted, str(error))
+            continue
+        found.numbers += [one for one in made.numbers if subject.asked.wants(one.name)]
         found.missing |= made.missing
     return found
 

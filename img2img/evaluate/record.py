@@ -30,6 +30,8 @@ def interval_of(number: Number) -> str:
 def lines(found: Evaluation) -> list[str]:
     """Return an evaluation as lines: numbers with 95 % intervals, what is missing, what to know."""
     sides = [f"{name}: {found.protocol[name]['images']} of {found.protocol[name]['where']}" for name in _SIDES]
+    if pairs := found.protocol["pairs"]:
+        sides.append(f"pairs of one name: {pairs}")
     out = [", ".join(sides), f"{'number':20} {'value':>12}  95 % interval"]
     for number in found.numbers:
         value = f"{shown(number.value)}{f' {number.unit}' * bool(number.unit)}"

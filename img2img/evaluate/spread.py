@@ -20,7 +20,9 @@ def counts(size: int, draws: int, seed: int, side: int) -> Tensor:
     """
     generator = torch.Generator().manual_seed(2 * seed + side)
     drawn = torch.randint(size, (draws, size), generator=generator)
-    return torch.zeros(draws, size, dtype=torch.int64).scatter_add_(1, drawn, torch.ones_like(drawn))
+    found = torch.zeros(draws, size, dtype=torch.int64).scatter_add_(1, drawn, torch.ones_like(drawn))
+    found[(found > 0).sum(1) == 1] = 1  # of one image alone, which has no distance within: the whole set instead
+    return found
 
 
 def kernel_distances(x: Tensor, y: Tensor, draws: int, seed: int) -> Tensor:

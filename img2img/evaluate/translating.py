@@ -40,7 +40,6 @@ class Task:
         keep: folder for the translations; by default they are not kept.
         weights: of the translator.
         device: where it runs.
-        seed: of a stochastic translator.
     """
 
     model: Path
@@ -51,7 +50,6 @@ class Task:
     keep: Path | None = None
     weights: Weights | None = None
     device: str = "auto"
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,6 @@ def translated(task: Task) -> Iterator[Translated]:
         to=task.to,
         device=task.device,
         weights=task.weights,
-        seed=task.seed,
         files=Files(frames="first", metadata=False),
     )
     translator = setup.load()

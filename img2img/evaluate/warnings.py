@@ -25,12 +25,12 @@ def refuse_swapped(outputs: Seen, references: Seen) -> None:
         )
 
 
-def warnings_of(outputs: Seen, references: Seen, *, paired: bool) -> list[str]:
+def warnings_of(outputs: Seen, references: Seen) -> list[str]:
     """Return what is unusual about two sets."""
-    return list(_warnings(outputs, references, paired=paired))
+    return list(_warnings(outputs, references))
 
 
-def _warnings(outputs: Seen, references: Seen, *, paired: bool) -> Iterator[str]:
+def _warnings(outputs: Seen, references: Seen) -> Iterator[str]:
     m, n = len(outputs.looks), len(references.looks)
     for name, seen in (("outputs", outputs), ("references", references)):
         if seen.failed:
@@ -47,7 +47,7 @@ def _warnings(outputs: Seen, references: Seen, *, paired: bool) -> Iterator[str]
             "most, so FID is too high, by tens for a hundred images; compare it only with numbers of as many images "
             "against the same references, and believe KID (unbiased) rather"
         )
-    if m != n and not paired:
+    if m != n:
         yield f"{m} outputs against {n} references: the bias of FID depends on both counts"
     yield from _about_files(outputs, references)
 
@@ -63,6 +63,12 @@ def _about_files(outputs: Seen, references: Seen) -> Iterator[str]:
             f"{lossy} of {len(references.looks)} references are JPEG or another format that loses detail: its traces "
             "are part of what outputs are compared with; state it beside the number"
         )
+    for name, seen in (("outputs", outputs), ("references", references)):
+        if unapplied := sum(look.unapplied for look in seen.looks.values()):
+            yield (
+                f"{unapplied} of {len(seen.looks)} {name} have a colour profile, an orientation or transparency: left "
+                "out here, as pytorch-fid, clean-fid and torch-fidelity do, though a viewer applies them"
+            )
     sizes = [dict(seen.sizes()) for seen in (outputs, references)]
     for name, found in zip(("outputs", "references"), sizes, strict=True):
         if len(found) > 1:

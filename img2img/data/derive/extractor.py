@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import importlib
 from collections.abc import Callable
 from typing import Any, Literal, final
 
 import numpy as np
 from PIL import Image
 
+from img2img.configured import find_callable
 from img2img.data.derive.base import Derivation
 from img2img.errors import ConfigError
 from img2img.image import Pixels, resized, with_channels
@@ -61,8 +61,8 @@ class Extractor(Derivation):
     def _extract(self) -> Callable[[Any], Any]:
         arguments = {name: _made(value) for name, value in self.arguments.items()}
         if self.function is not None:
-            return functools.partial(_find(self.function), **arguments)
-        extract: Callable[[Any], Any] = _find(str(self.maker))(**arguments)
+            return functools.partial(find_callable(self.function), **arguments)
+        extract: Callable[[Any], Any] = find_callable(str(self.maker))(**arguments)
         return extract
 
     def __call__(self, photo: Pixels, seed: int) -> Pixels:
@@ -80,23 +80,5 @@ class Extractor(Derivation):
 
 def _made(argument: Any) -> Any:
     if isinstance(argument, dict) and "maker" in argument and argument.keys() <= {"maker", "arguments"}:
-        return _find(argument["maker"])(**argument.get("arguments", {}))
+        return find_callable(argument["maker"])(**argument.get("arguments", {}))
     return argument
-
-
-def _find(path: str) -> Callable[..., Any]:
-    """Import the longest part of a path that is a module, and take the rest as attributes of it."""
-    names = path.split(".")
-    for count in range(len(names) - 1, 0, -1):
-        try:
-            found: Any = importlib.import_module(".".join(names[:count]))
-        except ModuleNotFoundError as error:
-            if error.name is None or not f"{path}.".startswith(f"{error.name}."):
-                raise  # the module is there and something that it needs is not
-            continue
-        for name in names[count:]:
-            found = getattr(found, name, None)
-        if callable(found):
-            return found  # type: ignore[no-any-return]
-        break
-    raise ConfigError(f"{path}: no such class or function; expected a full import path, and its package installed")

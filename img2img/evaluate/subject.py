@@ -1,0 +1,98 @@
+"""What a measurement is given: two sets, what networks saw in them, and what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from img2img.data.folder import Source
+from img2img.evaluate.extractors import Extractor
+from img2img.evaluate.features import Features
+from img2img.evaluate.images import Images
+from img2img.evaluate.number import Number
+from img2img.evaluate.resizing import Resize
+
+
+@dataclass
+class Found:
+    """Numbers, and why others are missing.
+
+    Attributes:
+        numbers: in the order of the list.
+        missing: name to reason.
+    """
+
+    numbers: list[Number] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for.
+
+    Attributes:
+        metrics: names of numbers, ``fid`` also for ``fid_clean``; None for all that apply.
+        resizes: ways of resizing, the first for the numbers that are measured once.
+        weights: folder or file of weights, looked into first.
+        own: TorchScript files of a user's own networks.
+        seed: of what is drawn.
+        kid_subset: images of the random subsets of KID; None for all pairs.
+        batch: images that go through a network together.
+        threads: that read; None for what suits.
+        device: where the networks run.
+        download: whether missing weights are fetched.
+    """
+
+    metrics: tuple[str, ...] | None = None
+    resizes: tuple[Resize, ...] = ("pytorch", "clean")
+    weights: Path | None = None
+    own: tuple[Path, ...] = ()
+    seed: int = 0
+    kid_subset: int | None = None
+    batch: int = 16
+    threads: int | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    download: bool = True
+
+    def wants(self, name: str) -> bool:
+        """Tell whether a number is asked for."""
+        return self.metrics is None or any(name == one or name.startswith(f"{one}_") for one in self.metrics)
+
+    def names(self, name: str) -> bool:
+        """Tell whether a number is asked for by its name, and not because all are."""
+        return self.metrics is not None and self.wants(name)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured.
+
+    Attributes:
+        outputs: images that were made.
+        references: real ones.
+        pairs: outputs and references of one name; empty where names do not belong together.
+        extractors: networks that saw both sets.
+        fake: features of the outputs.
+        real: of the references.
+        asked: see there.
+        say: told what a measurement leaves out.
+        translator: that made the outputs, where it is there.
+        inputs: that it made them of.
+        to: domain that it translated into.
+    """
+
+    outputs: Images
+    references: Images
+    pairs: Sequence[tuple[Source, Source]]
+    extractors: Sequence[Extractor]
+    fake: Features
+    real: Features
+    asked: Asked
+    say: Callable[[str], None]
+    translator: Any = None
+    inputs: Images | None = None
+    to: str | None = None

@@ -1,0 +1,109 @@
+"""The scale of FID: real images against real ones, blurred, noisy, of another domain, and left untranslated.
+
+python scripts/fid_scale.py horse2zebra/ --weights-dir weights/
+python scripts/fid_scale.py facades/ --weights-dir weights/
+
+Prints FID (pytorch-fid's resizing) and KID with their 95 % intervals, all against the test images of the target.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from img2img.data.folder import Source, list_names
+from img2img.evaluate.distribution import Two, fid, kid
+from img2img.evaluate.extractors import Extractor, inception_extractors
+from img2img.evaluate.features import see
+from img2img.evaluate.images import Images, look_at
+from img2img.evaluate.record import interval_of, shown
+from img2img.evaluate.weights import find_inception
+
+Pixels = NDArray[np.uint8]
+
+
+def noisy(pixels: Pixels) -> Pixels:
+    """Add noise of deviation 30 of 255, the same for every image."""
+    noise = np.random.default_rng(0).normal(0, 30, pixels.shape)
+    return np.rint(pixels + noise).clip(0, 255).astype(np.uint8)
+
+
+WORSE: dict[str, Callable[[Pixels], Pixels]] = {
+    "light blur (1 px)": lambda pixels: np.asarray(cv2.GaussianBlur(pixels, (0, 0), 1), np.uint8),
+    "heavy blur (4 px)": lambda pixels: np.asarray(cv2.GaussianBlur(pixels, (0, 0), 4), np.uint8),
+    "noise (30 of 255)": noisy,
+}
+
+
+def images(folder: Path, half: str = "whole", count: int | None = None) -> Images:
+    """Return the first images of a folder by name, or halves of them."""
+    names = list_names(folder)[:count]
+    return Images(str(folder), tuple(Source(folder, half, name) for name in names))  # type: ignore[arg-type]
+
+
+def made_worse(real: Images, change: Callable[[Pixels], Pixels], folder: Path) -> Images:
+    """Write changed copies as PNG."""
+    folder.mkdir()
+    for source in real.sources:
+        Image.fromarray(change(look_at(source)[1])).save(folder / f"{Path(source.name).stem}.png")
+    return images(folder)
+
+
+def sets_of(data: Path) -> tuple[Images, dict[str, Images], Images]:
+    """Return the references, sets that are compared with them, and the one that is made worse."""
+    if (data / "testB").is_dir():
+        first = images(data / "trainB", count=len(list_names(data / "testB")))
+        rows = {
+            f"training images, first {len(first.sources)} by name": first,
+            "training images, first 420": images(data / "trainB", count=420),
+            "inputs left as they are": images(data / "testA"),
+        }
+        return images(data / "testB"), rows, first
+    first = images(data / "train", "left", len(list_names(data / "test")))
+    rows = {
+        f"training images, first {len(first.sources)} by name": first,
+        "inputs left as they are": images(data / "test", "right"),
+    }
+    return images(data / "test", "left"), rows, first
+
+
+def main() -> None:
+    """Print a row for each set."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="horse2zebra, or facades (photo left)")
+    parser.add_argument("--weights-dir", type=Path)
+    parser.add_argument("--worse", action="store_true", help="also blur and noise")
+    options = parser.parse_args()
+    weights = find_inception(options.weights_dir)
+    (extractor,) = inception_extractors(weights, ["pytorch"], torch.device("cpu"))
+    references, rows, first = sets_of(options.data)
+    print(f"{weights.path.name}, sha256 {weights.sha256}")
+    print(f"| against {len(references.sources)} of {references.where} | images | FID | 95 % | KID | 95 % |")
+    print("|---|---|---|---|---|---|")
+    real = features(references, extractor)
+    with tempfile.TemporaryDirectory() as scratch:
+        if options.worse:
+            worse = {n: made_worse(first, change, Path(scratch) / n[:5]) for n, change in WORSE.items()}
+            head = next(iter(rows))
+            rows = {head: rows.pop(head), **worse, **rows}
+        for name, compared in rows.items():
+            two = Two(features(compared, extractor), real)
+            cells = [f"{shown(number.value)} | {interval_of(number)}" for number in (*fid(two), *kid(two))]
+            print(f"| {name} | {len(two.fake)} | {' | '.join(cells)} |", flush=True)
+
+
+def features(compared: Images, extractor: Extractor) -> torch.Tensor:
+    """Return what the network sees in a set."""
+    return see(compared, [extractor])[0].rows[extractor.name]
+
+
+if __name__ == "__main__":
+    main()
