@@ -22,8 +22,10 @@ PAGES = [
     "docs/training.md",
     "docs/translate.md",
     "examples/web/README.md",
+    "docs/networks.md",
     "docs/numbers.md",
     "docs/photos.md",
+    "docs/recipes.md",
 ]
 
 
