@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from types import SimpleNamespace
 
@@ -24,6 +25,7 @@ from img2img.schedule import Length
 from img2img.shipped import recipe_file
 from img2img.training.config import resolve
 from tests import originals
+from tests.conftest import ROOT
 from tests.discover import GENERATORS
 from tests.test_methods import batch_of, build, step_at
 from tests.test_networks import parameters, small
@@ -300,6 +302,16 @@ def test_every_recipe_says_what_the_papers_say(recipe):
     consistent = recipe in {"enco", "fast"}
     assert type(module.content).__name__ == ("Consistency" if consistent else "Contrast")
     assert module.content_weight == {"fastcut": 10, "enco": 2, "fast": 2}.get(recipe, 1)
+
+
+def test_the_cost_of_a_step_is_what_the_passes_come_to():
+    spec = importlib.util.spec_from_file_location("step_costs", ROOT / "scripts" / "step_costs.py")
+    costs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(costs)
+    enco, cut = (costs.build("cut", recipe) for recipe in ("enco", "faithful"))
+    early, late = (costs.multiplications(enco, 64, progress) for progress in (0.0, 0.9))
+    assert 1.7 < early / late < 1.85  # the identity's pass is gone, the discriminator's are not
+    assert early < 0.7 * costs.multiplications(cut, 64, 0.0)  # nothing is encoded a second time
 
 
 # The data's second phase
