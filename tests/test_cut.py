@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import math
 from types import SimpleNamespace
@@ -130,6 +131,18 @@ def test_features_come_from_the_pass_that_translates_and_stop_where_they_may(cls
     alone = network.features(image, network.content_stages)
     assert all(torch.equal(tensor, found[stage]) for stage, tensor in alone.items())
     assert len(ran) < sum(isinstance(layer, torch.nn.Conv2d) for layer in network.modules())
+
+
+def test_features_are_compiled_with_the_generator_and_copies_are_not():
+    """Traced whole, without a break, in the passes of a training."""
+    network = small(ResNetGenerator, 3, 3, upsample="bilinear", downsample="cut")
+    image, names = random(1, 3, 16, 16), ("stem", TRANSLATION)
+    expected = network.features(image, names)
+    network.compile(backend="eager", fullgraph=True)
+    found = network.features(image, names)
+    assert all(torch.equal(found[name], expected[name]) for name in names)
+    assert network._compiled_compute is not None
+    assert copy.deepcopy(network)._compiled_compute is None
 
 
 @pytest.mark.parametrize("norm", ["none", "instance"])
@@ -328,7 +341,7 @@ def test_the_zoom_ends_at_one_sample_whatever_the_epochs_and_resume(tmp_path):
     )
     data.setup()
     epoch = data.images_per_epoch(1)
-    method = SimpleNamespace(length=Length(images=3 * epoch, seconds=None, images_per_epoch=epoch))
+    method = SimpleNamespace(length=Length(images=3 * epoch, seconds=None, images_per_epoch=epoch), seconds=0.0)
     data.trainer = SimpleNamespace(world_size=1, global_rank=0, lightning_module=method)
 
     def spans(skip=0):
@@ -345,8 +358,12 @@ def test_the_zoom_ends_at_one_sample_whatever_the_epochs_and_resume(tmp_path):
     assert late == [False] * math.ceil(1.5 * epoch) + [True] * (3 * epoch - math.ceil(1.5 * epoch))
     assert spans(skip=2) == whole[:epoch] + whole[epoch + 2 :]
     method.length = Length(images=None, seconds=60.0, images_per_epoch=epoch)
-    with pytest.raises(img2img.ConfigError, match=r"zoom_until 0\.5 needs a length in images or epochs"):
-        data.train_dataloader()
+    assert max(spans()) < 1.5
+    method.seconds = 31.0
+    assert min(spans()) > 1.5
+    method.length = None  # a plain Trainer's
+    data.trainer.max_steps, data.trainer.max_epochs = -1, 2
+    assert [span > 1.5 for span in spans()] == [False] * epoch + [True] * 2 * epoch
     with pytest.raises(ValueError, match="zoom_until has nothing to change with resize none"):
         ImageData("x", paired=False, resize="none", zoom_until=0.5)
 
