@@ -81,7 +81,7 @@ def train(
     ] = False,
     recipe: Annotated[
         str,
-        typer.Option(help="default, faithful (as published), fast, ... of the method.", rich_help_panel=_PEOPLE),
+        typer.Option(help="default; faithful: as published; fast, best: see docs/recipes.md.", rich_help_panel=_PEOPLE),
     ] = "default",
     config: Annotated[
         list[Path] | None,

@@ -17,7 +17,7 @@ from img2img.data.cache import CacheName, Store
 from img2img.data.datasets import FixedDataset, Item, PairedDataset, UnpairedDataset, collate
 from img2img.data.derive.base import Derivation
 from img2img.data.folder import Layout, Split, find_layout, find_photos
-from img2img.data.phases import Phased, lateness
+from img2img.data.phases import Phased, late_from
 from img2img.data.sampler import EpochSampler, SeekableLoader
 from img2img.data.split import hold_out, refuse_unequal_shapes
 from img2img.data.transforms import CropName, Preprocessing, ResizeName, Transforms, load_pixels
@@ -183,7 +183,7 @@ class ImageData(Configured, LightningDataModule):
         dataset: Any = self._dataset(self.transforms)
         if self.zoom_until < 1:
             dataset = Phased(self._dataset, self.transforms)
-        late = lateness(self.zoom_until, self.trainer, images)
+        late = late_from(self.zoom_until, self.trainer, images)
         sampler = EpochSampler(len(dataset), self.seed, rank, ranks, images, late)
         return SeekableLoader(
             dataset,

@@ -39,7 +39,7 @@ class Phased(Dataset[T]):
         return (self.late if position.late else self.early)[position]
 
 
-def lateness(share: float, trainer: Trainer | None, images_per_epoch: int) -> Callable[[int], bool]:
+def late_from(share: float, trainer: Trainer | None, images_per_epoch: int) -> Callable[[int], bool]:
     """Return what tells whether a sample is late, by the images of the training that come before it.
 
     With a length in images that alone decides, so a training that goes on has the samples that it would have had. With
