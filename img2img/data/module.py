@@ -259,8 +259,8 @@ class ImageData(Configured, LightningDataModule):
         dataset: Any = self._dataset(self.transforms)
         if self.zoom_until < 1:
             dataset = Phased(self._dataset, self.transforms)
-        phase = images, late_from(self.zoom_until, self.trainer, images)
-        sampler = EpochSampler(len(dataset), self.seed, rank, ranks, phase)
+        late = late_from(self.zoom_until, self.trainer, images)
+        sampler = EpochSampler(len(dataset), self.seed, rank, ranks, images, late)
         return SeekableLoader(
             dataset,
             batch_size=self.batch_size,
