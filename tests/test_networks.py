@@ -38,7 +38,7 @@ SMALL = {
     "LocalEnhancer": {"num_global_halvings": 1, "num_global_blocks": 1, "num_blocks": 1, "base_channels": 2},
     "UNetGenerator": {"depth": 5, "base_channels": 4},
     "ResNetGenerator": {"num_blocks": 2, "base_channels": 4},
-    "SpadeGenerator": {"base_channels": 1, "hidden_channels": 4},
+    "SpadeGenerator": {"base_channels": 1, "hidden_channels": 2, "num_halvings": 1},
     "StyledGenerator": {"num_blocks": 1, "base_channels": 4, "style_channels": 8},
     "MultiscaleDiscriminator": {"base_channels": 4},
     "PatchDiscriminator": {"base_channels": 4},
