@@ -18,7 +18,10 @@ def train(
         typer.Option("--out", help="Run folder; the same command again continues the run.", rich_help_panel=_PEOPLE),
     ],
     method: Annotated[
-        str | None, typer.Option(help="pix2pix (pairs) or cyclegan (two unrelated sets).", rich_help_panel=_PEOPLE)
+        str | None,
+        typer.Option(
+            help="pix2pix, pix2pixhd, spade (pairs) or cyclegan (two unrelated sets).", rich_help_panel=_PEOPLE
+        ),
     ] = None,
     preset: Annotated[
         str | None,
