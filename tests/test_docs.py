@@ -18,6 +18,7 @@ PAGES = [
     "datasets/README.md",
     "docs/data.md",
     "docs/export.md",
+    "docs/methods.md",
     "docs/tiles.md",
     "docs/training.md",
     "docs/translate.md",

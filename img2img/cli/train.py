@@ -19,7 +19,10 @@ def train(
     ],
     method: Annotated[
         str | None,
-        typer.Option(help="pix2pix (pairs), cyclegan, cut or dclgan (none).", rich_help_panel=_PEOPLE),
+        typer.Option(
+            help="pix2pix, pix2pixhd, spade (pairs); cyclegan, cut, dclgan (two unrelated sets).",
+            rich_help_panel=_PEOPLE,
+        ),
     ] = None,
     preset: Annotated[
         str | None,
