@@ -86,12 +86,12 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
 
 
 def _open(source: Source) -> Image.Image:
-    image = Image.open(source.path).convert("RGB")
+    image = Image.open(source.file).convert("RGB")
     return image if source.half == "whole" else _half(image, source.half)
 
 
 def _open_both(a: Source, b: Source) -> tuple[Image.Image, Image.Image]:
-    image = Image.open(a.path).convert("RGB")
+    image = Image.open(a.file).convert("RGB")
     return _half(image, a.half), _half(image, b.half)
 
 

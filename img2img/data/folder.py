@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from img2img.configured import nearest
 from img2img.errors import DataError
@@ -55,6 +55,11 @@ class Source:
             DataError: naming it, if it cannot be read.
         """
         return whole_file(self.path, self.label)
+
+    @property
+    def file(self) -> Path | BinaryIO:
+        """Return what is to be opened."""
+        return self.path
 
     def stamp(self) -> tuple[int, int]:
         """Return the bytes of the file, and when it changed last in nanoseconds.
@@ -167,7 +172,7 @@ def find_layout(
         if not root.is_dir():
             raise DataError(f"{root}: no such data folder")
     kind, names, splits = recognise(list(roots), domains)
-    if kind == "side by side" and domains is None:
+    if kind == "side by side" and domains is None and names == ("A", "B"):
         _refuse_single_pictures(splits["train"], paired=paired)
     if domains is not None and set(names) != set(domains):
         names = (domains[0], domains[1])
@@ -228,6 +233,10 @@ def recognise(roots: list[Path], domains: Sequence[str] | None) -> tuple[str, tu
     Raises:
         DataError: if there is no known layout.
     """
+    from img2img.data.shards import has_index, read_index  # noqa: PLC0415 (whose images are sources, too)
+
+    if has_index(roots):
+        return read_index(roots[0], domains)
     if len(roots) == 2:  # noqa: PLR2004 (a folder per domain)
         first, second = roots
         names = (first.name, second.name) if first.name != second.name else ("A", "B")
@@ -292,7 +301,7 @@ def _refuse_single_pictures(split: Split, *, paired: bool) -> None:
     """Refuse to cut ordinary pictures in half: a pair side by side is wide, and unpaired data seldom stands so."""
     for source in split.a[:8]:
         try:
-            with opened(source.path, source.label) as image:
+            with opened(source.file, source.label) as image:
                 width, height = image.size
         except DataError:
             continue

@@ -103,7 +103,7 @@ def decoded(source: Source, smallest: tuple[int, int] | None = None) -> Pixels:
     """
     label = source.label
     if not source.name.lower().endswith(_JPEG_SUFFIXES):
-        return on_white(read_picture(source.path, label))
+        return on_white(read_picture(source.file, label))
     data = source.read()
     if (head := jpeg_head(data)) is not None:
         pixels = plain_jpeg(head, data, _shrink(head.size, source, smallest))

@@ -88,7 +88,7 @@ def look(sources: list[Source], *, decode: bool, draft: bool) -> dict[Source, Lo
     """
     first = sources[0]
     try:
-        with opened(first.path, first.label) as image:
+        with opened(first.file, first.label) as image:
             shape, pixels = _shape(image), None
             if decode:
                 if draft:
