@@ -8,8 +8,27 @@ from typing import NamedTuple
 from torch import Tensor
 
 
+class Draw(NamedTuple):
+    """What was drawn for an image that is still to be cut, on the device.
+
+    Attributes:
+        top: first row of the crop, in pixels.
+        left: first column.
+        mirrored: left to right.
+        light: factors of brightness, contrast and saturation, and turns of hue.
+    """
+
+    top: int
+    left: int
+    mirrored: bool
+    light: tuple[float, float, float, float]
+
+
 class Batch(NamedTuple):
     """A batch of source (a) and target (b) images; for unpaired data b is independent of a.
+
+    The loaders of training send levels as they are in files (uint8); ``on_after_batch_transfer`` of the data module
+    makes floats of them on the device, so that a method under a Trainer never sees anything else.
 
     Attributes:
         a: float32 [B, Ca, H, W] in [-1, 1], images of the source domain.
@@ -18,6 +37,7 @@ class Batch(NamedTuple):
         names_b: B names.
         notes: what happened to samples on the way (an unreadable file passed over, a small one padded), as
             ``"kind: name: reason"``; read by the training's warnings.
+        draws: of a's and b's images, where the device is to cut them; None where they are cut.
     """
 
     a: Tensor
@@ -25,6 +45,7 @@ class Batch(NamedTuple):
     names_a: list[str]
     names_b: list[str]
     notes: list[str]
+    draws: tuple[list[Draw], list[Draw]] | None = None
 
     def parts(self, count: int) -> list[Batch]:
         """Cut the batch into ``count`` parts, equal but for the last ones, one image smaller where it does not divide.

@@ -28,6 +28,8 @@ FORMAT = 1
 FILE_NAME = "translator.safetensors"
 _KEY = "img2img"
 
+_PICTURES = ("rgb", "gray", "edge")
+
 Weights = Literal["ema", "raw"]
 
 
@@ -83,6 +85,7 @@ def header_of(
     descriptions: Mapping[str, dict[str, Any]],
     preprocessing: Mapping[str, Any],
     training: Mapping[str, Any],
+    formats: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Describe generators so that the file alone is enough to translate.
 
@@ -92,6 +95,8 @@ def header_of(
         descriptions: class and arguments of each generator.
         preprocessing: how training images were prepared.
         training: summary of the training, for people.
+        formats: of files, where they are no plain pictures: ``a`` and ``b``, of source and target, each a list of
+            columns (column, kind, channels, range, classes), and ``scale``, by how much sources are enlarged first.
 
     Returns:
         The header as plain data.
@@ -103,19 +108,9 @@ def header_of(
         "directions": {
             direction: {
                 "generator": descriptions[direction],
-                "input": {
-                    "name": direction.split(":")[0],
-                    "type": "image",
-                    "channels": generator.in_channels,
-                    "range": [0, 255],
-                },
-                "output": {
-                    "name": direction.split(":")[1],
-                    "type": "image",
-                    "channels": generator.out_channels,
-                    "range": [0, 255],
-                },
-                "scale": 1,
+                "input": _files(direction.split(":")[0], generator.in_channels, domains, formats),
+                "output": _files(direction.split(":")[1], generator.out_channels, domains, formats),
+                "scale": (formats or {}).get("scale", 1),
                 "size_multiple": generator.size_multiple,
                 "smallest_side": generator.smallest_side,
                 "norm_statistics": _norm_policy(descriptions[direction]),
@@ -125,6 +120,15 @@ def header_of(
         "preprocessing": dict(preprocessing),
         "training": dict(training),
     }
+
+
+def _files(name: str, channels: int, domains: tuple[str, str], formats: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Describe the files of a domain: pictures, or typed columns."""
+    columns = (formats or {}).get("ab"[domains.index(name)], [])
+    plain = all(column["kind"] in _PICTURES for column in columns) and len(columns) < 2  # noqa: PLR2004 (several inputs)
+    if plain:
+        return {"name": name, "type": "image", "channels": channels, "range": [0, 255]}
+    return {"name": name, "type": "columns", "channels": channels, "columns": columns}
 
 
 def _norm_policy(description: Mapping[str, Any]) -> str:

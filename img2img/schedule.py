@@ -61,6 +61,8 @@ class Schedule:
         decay: shape of the decay.
         decay_from: share of the training after which the decay begins (0.5 in both papers' ports).
         warmup_images: images over which the factor rises linearly from 0.
+        decay_to: factor at the end of the decay linear or cosine.
+        warmup_share: the warm-up as a share of the training.
 
     Raises:
         ValueError: for the published decay over fewer than 4 epochs, which hardly learns: its last epoch runs at a
@@ -71,6 +73,8 @@ class Schedule:
     decay: DecayName = "linear"
     decay_from: float = 0.5
     warmup_images: int = 0
+    decay_to: float = 0.0
+    warmup_share: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse the published decay where it degenerates."""
@@ -88,6 +92,8 @@ class Schedule:
         epochs the decay already shows in epoch 100 (100/101) and the whole of epoch 200 runs at a rate of 0.
         """
         warm = min(1.0, (images + 1) / self.warmup_images) if self.warmup_images else 1.0
+        if self.warmup_share:
+            warm = min(1.0, self.length.progress(images + 1, seconds) / self.warmup_share)
         return warm * self._decayed(images, seconds)
 
     def _decayed(self, images: int, seconds: float) -> float:
@@ -100,9 +106,17 @@ class Schedule:
             return 1 - max(0, k + 1 - constant) / (epochs - constant + 1)
         progress = self.length.progress(images, seconds)
         left = 1.0 if progress < self.decay_from else (1 - progress) / (1 - self.decay_from)
-        return _half_cosine(left) if self.decay == "cosine" else left
+        return self.decay_to + (1 - self.decay_to) * (_half_cosine(left) if self.decay == "cosine" else left)
+
+
+def faded(start: float, end: float, progress: float) -> float:
+    """Return what lies between two values after a share of the training: half a cosine from start to end.
+
+    >>> faded(1.0, 0.0, 0.0), faded(1.0, 0.0, 0.5), faded(1.0, 0.0, 1.0)
+    (1.0, 0.5, 0.0)
+    """
+    return end + (start - end) * _half_cosine(1 - progress)
 
 
 def _half_cosine(left: float) -> float:
-
     return 0.5 - 0.5 * cos(pi * left)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import yaml
 
 from img2img.configured import nearest
 from img2img.errors import ConfigError
+
+_AS_PUBLISHED = ("default", "faithful")
+_TOGETHER = ("generator", "discriminator", "adversarial", "critic", "optimization")
 
 
 def shipped(*parts: str) -> Path:
@@ -51,6 +55,25 @@ def method_of(preset: Path) -> str:
     """Return the method that a preset is for: the class that its section ``model`` names, in small letters."""
     tree = yaml.safe_load(preset.read_text(encoding="utf-8"))
     return str(tree["model"]["class_path"]).rpartition(".")[2].lower()
+
+
+def shipped_words(method: str, recipe: str, preset: str | None) -> list[str]:
+    """Return the words of ``img2img train`` that stand for a recipe and a preset.
+
+    A preset says what a task changes in its method's default recipe. A recipe of another kind than the published one
+    (``fast``) brings networks, discriminators' judgement and optimisation that belong together: those stay the
+    recipe's, and the data and the weights of the losses are the preset's.
+    """
+    recipe_path = recipe_file(method, recipe)
+    words = ["-c", str(recipe_path)]
+    if preset is None:
+        return words
+    words += ["-c", str(preset_file(preset))]
+    if recipe not in _AS_PUBLISHED:
+        arguments = yaml.safe_load(recipe_path.read_text(encoding="utf-8"))["model"]["init_args"]
+        kept = {part: arguments[part] for part in _TOGETHER if part in arguments}
+        words += [f"--model.{k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in kept.items()]
+    return words
 
 
 def config_file(path: Path) -> Path:

@@ -30,7 +30,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import functional as pil
 
 from img2img import CycleGAN, Img2ImgError, Pix2Pix, TranslationModule
-from img2img.data.folder import Source, Split, find_layout
+from img2img.data.folder import find_layout
+from img2img.data.source import Source, Split
 from img2img.methods.pool import ImagePool
 from img2img.networks.layers.convolutions import as_torch_does
 from img2img.shipped import recipe_file

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from img2img.data.datasets import Item, collate
 from img2img.data.folder import find_layout
 from img2img.data.transforms import Preprocessing, Transforms, load_pixels
-from img2img.image import round_to_8_bits, to_pixels
+from img2img.image import round_to_8_bits, to_pixels, to_unit
 from img2img.shipped import shipped
 from img2img.training.config import resolve
 
@@ -59,7 +59,7 @@ def main() -> None:
     source, target = layout.train.a[0], layout.train.b[0]
     sides = (given.size, given.size)
     transforms = Transforms(Preprocessing(sides, sides, "stretch", flip=False, photometric=0.0))
-    a, b = (transforms.fixed(load_pixels(one, 3)) for one in (source, target))
+    a, b = (to_unit(transforms.fixed(load_pixels(one, 3))) for one in (source, target))
     loader = DataLoader([Item(a, b, source.name, target.name, [])], batch_size=1, collate_fn=collate)
     config = [
         "-c",

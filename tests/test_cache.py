@@ -17,6 +17,7 @@ from img2img.data import cache
 from img2img.data.cache import Store
 from img2img.data.folder import Source
 from img2img.errors import DataError
+from img2img.image import RGB
 from tests.conftest import drawing
 from tests.test_data import data_of
 
@@ -69,7 +70,7 @@ def test_halves_and_workers(side_by_side, folder, workers):
 
 def test_what_is_kept_is_not_decoded_again(pairs, monkeypatch):
     plain = batches(pairs, cache="disk")
-    monkeypatch.setattr("img2img.data.loading.load_pixels", None)
+    monkeypatch.setattr("img2img.data.loading.load_side", None)
     assert_equal(batches(pairs, cache="disk"), plain)
 
 
@@ -138,7 +139,7 @@ def test_a_full_disk_is_said_of_each_image_and_training_goes_on(pairs, folder, m
 def test_a_write_that_fails_in_the_middle_leaves_nothing(tmp_path):
     resource = pytest.importorskip("resource")
     drawing(0)[0].save(tmp_path / "x.png")
-    entry = Store("disk", [tmp_path]).entry(Source(tmp_path, "whole", "x.png"), 3, "")
+    entry = Store("disk", [tmp_path]).entry(Source(tmp_path, "whole", "x.png"), RGB, "")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:

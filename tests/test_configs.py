@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
 from img2img.configured import describe
-from img2img.shipped import recipes, shipped
-from img2img.training.config import resolve
+from img2img.shipped import recipe_file, recipes, shipped
+from img2img.training.config import differences, resolve
 from tests.discover import METHODS
 
 CONFIGS = sorted(shipped("configs").glob("*.yaml"))
@@ -58,6 +60,29 @@ def test_faithful_pix2pix_is_the_published_one():
         "stretch",
     )
     assert (data.batch_size, training.epochs, training.precision) == (1, 200, "fp32")
+
+
+def test_best_is_fast_and_three_times_as_long():
+    fast, best = (resolve(["-c", str(recipe_file("pix2pix", name)), "--data.root=x"]).tree for name in ("fast", "best"))
+    assert differences(best, fast) == {"training": {"epochs": 3 * fast["training"]["epochs"]}}
+
+
+def test_every_change_of_fast_is_one_option_of_the_published_recipe():
+    """Set one after the other on the command line of the published recipe, they come to the fast one."""
+    words = ["-c", str(recipe_file("pix2pix", "faithful")), "--data.root=x"]
+    fast = resolve(["-c", str(recipe_file("pix2pix", "fast")), "--data.root=x"]).tree
+    for section in fast:
+        arguments = fast["model"]["init_args"] if section == "model" else fast[section]
+        before = _section(resolve(words).tree, section)
+        changed = differences(arguments, before) | dict.fromkeys(before.keys() - arguments.keys())
+        assert changed
+        for option, value in changed.items():
+            words.append(f"--{section}.{option}={value if isinstance(value, str) else json.dumps(value)}")
+    assert resolve(words).tree == fast
+
+
+def _section(tree, name):
+    return tree["model"]["init_args"] if name == "model" else tree[name]
 
 
 def test_faithful_cyclegan_is_the_published_one():

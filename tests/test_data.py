@@ -233,8 +233,21 @@ def test_grey_and_rgb_pairs(pairs, channels):
     data = data_of(pairs, channels_a=channels[0], channels_b=channels[1], photometric=0.5)
     batch = next(iter(data.train_dataloader()))
     assert (batch.a.shape[1], batch.b.shape[1]) == channels
-    assert batch.a.dtype == torch.float32
-    assert batch.a.abs().max() <= 1
+    assert batch.a.dtype == torch.uint8
+
+
+def test_levels_become_the_floats_that_files_stand_for(pairs):
+    """On the device or before it: bit for bit, in the same order in memory."""
+    levels = np.random.default_rng(0).permutation(np.arange(65536, dtype=np.uint16)).reshape(1, 128, 256, 2)
+    for pixels in (levels[0], (levels[0] >> 8).astype(np.uint8)):
+        image = img2img.image.to_unit(img2img.image.as_tensor(pixels)[None])
+        assert torch.equal(image[0], img2img_tensor(pixels))
+        assert image.is_contiguous()
+    data = data_of(pairs, hold_out=0.0, size=40, load_size=40, flip=False)
+    batch = next(iter(data.train_dataloader()))
+    finished = data.on_after_batch_transfer(batch, 0)
+    assert torch.equal(finished.b, batch.b.float() / 127.5 - 1)
+    assert finished[2:] == batch[2:]
 
 
 @pytest.mark.parametrize("paired", [True, False])
@@ -287,7 +300,7 @@ def test_aspect_is_kept_unless_stretched():
     kept = Transforms(Preprocessing((32, 32), (32, 32), "short-side", flip=False, photometric=0)).fixed(circle)
     stretched = Transforms(Preprocessing((32, 32), (32, 32), "stretch", flip=False, photometric=0)).fixed(circle)
     middle = np.asarray(Image.fromarray(circle).resize((64, 32), Image.Resampling.BICUBIC))[:, 16:48]
-    assert torch.equal(kept, img2img_tensor(middle))
+    assert torch.equal(kept, img2img.image.as_tensor(middle))
     assert not torch.equal(kept, stretched)
 
 
@@ -406,16 +419,14 @@ def test_crops_come_from_anywhere_or_from_the_middle():
     for crop, expected in (("random", 5), ("centre", 1)):
         transforms = Transforms(Preprocessing((16, 16), (64, 64), "none", flip=False, photometric=0, crop=crop))
         found = {tuple(transforms.alone(picture, "x", seed).image[:2, 0, 0].tolist()) for seed in range(12)}
-        assert (
-            (len(found) >= expected) if expected > 1 else found == {tuple(img2img_tensor(picture)[:2, 24, 24].tolist())}
-        )
+        assert (len(found) >= expected) if expected > 1 else found == {tuple(picture[24, 24, :2].tolist())}
 
 
 def test_no_flip_means_no_flip():
     picture = coordinates(16, 16)
     transforms = Transforms(Preprocessing((16, 16), (16, 16), "stretch", flip=False, photometric=0))
     flipping = Transforms(Preprocessing((16, 16), (16, 16), "stretch", flip=True, photometric=0))
-    plain = img2img_tensor(picture)
+    plain = img2img.image.as_tensor(picture)
     assert all(torch.equal(transforms.alone(picture, "x", seed).image, plain) for seed in range(8))
     found = [torch.equal(flipping.alone(picture, "x", seed).image, plain) for seed in range(20)]
     assert 3 < sum(found) < 17
@@ -504,3 +515,75 @@ def test_subfolders_stand_where_their_names_do(tmp_path):
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
     assert list_images(tmp_path) == [tmp_path / name for name in ("a/b/q.webp", "a/z.JPG", "a-c.png", "b/x.png")]
+
+
+# Augmentation on the device
+
+
+def finished(root, **options):
+    data = data_of(root, hold_out=0.0, **options)
+    return [data.finished(batch) for batch in data.train_dataloader()]
+
+
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize(("resize", "batch_size"), [("stretch", 3), ("short-side", 1), ("none", 1)])
+def test_a_device_cuts_what_workers_would_cut(pairs, paired, resize, batch_size):
+    options = {"paired": paired, "resize": resize, "batch_size": batch_size}
+    by_workers, by_device = finished(pairs, **options), finished(pairs, augment="device", **options)
+    assert len(by_workers) == len(by_device) >= 3
+    for one, two in zip(by_workers, by_device, strict=True):
+        assert one[2:] == two[2:]
+        assert torch.equal(one.a, two.a)
+        assert torch.equal(one.b, two.b)
+
+
+def test_light_on_the_device_follows_from_the_seed_alone_and_pairs_keep_their_target(pairs):
+    options = {"augment": "device", "photometric": 0.5, "resize": "stretch", "batch_size": 2}
+    plain = finished(pairs, **{**options, "photometric": 0.0})
+    torch.manual_seed(1)
+    first = finished(pairs, **options)
+    torch.manual_seed(2)
+    again = finished(pairs, workers=2, **options)
+    for one, two, dull in zip(first, again, plain, strict=True):
+        assert torch.equal(one.a, two.a)
+        assert torch.equal(one.b, dull.b)
+        assert not torch.equal(one.a, dull.a)
+        assert -1 <= one.a.min() <= one.a.max() <= 1
+    shown = finished(pairs, paired=False, **options)
+    assert not any(torch.equal(one.b, dull.b) for one, dull in zip(shown, finished(pairs, paired=False), strict=False))
+
+
+def test_light_is_that_of_albumentations_factor_by_factor():
+    from albumentations.augmentations.pixel import functional as A
+
+    from img2img.batch import Draw
+    from img2img.data.augment import lit
+    from img2img.image import to_pixels, to_tensor
+
+    pixels = np.asarray(drawing(4)[1])
+    steps = {
+        0: A.adjust_brightness_torchvision,
+        1: A.adjust_contrast_torchvision,
+        2: A.adjust_saturation_torchvision,
+        3: A.adjust_hue_torchvision,
+    }
+    for which, step in steps.items():
+        factor = 0.05 if which == 3 else 0.8
+        light = [1.0, 1.0, 1.0, 0.0]
+        light[which] = factor
+        found = to_pixels(lit(to_tensor(pixels)[None], [Draw(0, 0, mirrored=False, light=tuple(light))])[0])
+        wanted = step(pixels, factor)
+        assert np.abs(found.astype(int) - wanted).max() <= 3
+        assert np.abs(found.astype(int) - pixels).max() > 5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 2}, "one size: resize stretch"),
+        ({"derive": img2img.data.derive.Canny()}, "sources that are files"),
+    ],
+)
+def test_what_a_device_cannot_cut_is_refused(pairs, options, message):
+    with pytest.raises(ValueError, match=message):
+        data_of(pairs, augment="device", **options)

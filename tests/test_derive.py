@@ -278,9 +278,9 @@ def test_derived_pairs_have_the_channels_asked_for(photos, channels):
 
 def test_sources_are_made_of_their_targets_crop(photos):
     data = data_of(photos, derive=Foreign())
-    for batch in data.train_dataloader():
+    for batch in map(data.finished, data.train_dataloader()):
         assert torch.allclose(batch.a, -batch.b, atol=1e-6)
-    batch = next(iter(data.val_dataloader()))
+    batch = data.finished(next(iter(data.val_dataloader())))
     assert torch.allclose(batch.a, -batch.b, atol=1e-6)
 
 

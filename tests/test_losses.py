@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from img2img.losses.adversarial import AdversarialName, adversarial_loss
 from img2img.losses.gradient_penalty import gradient_penalty
+from img2img.losses.pyramid import pyramid_l1
 from img2img.methods.critic import Critic, check_critic, penalty_weight
 from img2img.networks.discriminators.patch import PatchDiscriminator
 
@@ -131,3 +132,15 @@ def test_wgan_gp_without_penalty_or_with_batch_norm_is_refused():
         with pytest.raises(ValueError, match=f"wgan-gp and a discriminator with norm {norm} contradict"):
             check_critic(Critic(), "wgan-gp", PatchDiscriminator(3, base_channels=4, norm=norm))
     check_critic(Critic(turns=5), "wgan-gp", critic)
+
+
+# The error at several sizes
+
+
+def test_error_at_one_size_is_pix2pix_and_a_shift_costs_less_at_more():
+    """Stripes one pixel out of place are wrong everywhere at full size and nowhere at a half; a tone at all."""
+    stripes = torch.tensor([1.0, -1.0]).repeat(8).expand(1, 3, 16, 16)
+    assert pyramid_l1(stripes, -stripes, 1) == F.l1_loss(stripes, -stripes) == 2
+    assert pyramid_l1(stripes, -stripes, 3).item() == pytest.approx(2 / 1.75)
+    assert pyramid_l1(stripes, stripes + 0.5, 3).item() == pytest.approx(0.5)
+    assert pyramid_l1(torch.zeros(1, 3, 1, 5), torch.ones(1, 3, 1, 5), 4) == 1  # nothing to halve

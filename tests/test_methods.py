@@ -23,8 +23,10 @@ from tests.discover import DISCRIMINATORS, GENERATORS, METHODS
 SMALL_G = {
     "UNetGenerator": {"depth": 4, "base_channels": 4, "dropout": 0.0},
     "ResNetGenerator": {"num_blocks": 1, "base_channels": 4},
+    "ResUNetGenerator": {"widths": (4, 8), "num_blocks": 1, "base_channels": 4},
 }
 SMALL_D = {
+    "LiteDiscriminator": {"base_channels": 4},
     "MultiscaleDiscriminator": {"num_layers": 1, "base_channels": 4},
     "PatchDiscriminator": {"num_layers": 1, "base_channels": 4},
     "PixelDiscriminator": {"base_channels": 4},
@@ -132,6 +134,35 @@ def test_pix2pix_generator_is_judged_by_the_discriminator_that_has_just_moved(mo
     trainer(max_steps=1).fit(module, loader())
     assert [name for name, _ in order] == ["discriminator", "generator"]
     assert any(not torch.equal(p, q) for p, q in zip(order[0][1], order[1][1], strict=True))
+
+
+def losses_of(module, progress):
+    batch, step = batch_of(), step_at(progress=progress)
+    images = module.generate(batch, step)
+    return {p.name: module.turn(p, batch, images, step).losses for p in module.players()}
+
+
+def test_pix2pix_weight_of_l1_falls_by_half_a_cosine_to_its_end():
+    module = build(img2img.Pix2Pix, l1_weight=50.0, l1_end=0.5)
+    weights = [losses_of(module, at)["generator"]["generator/l1"].item() for at in (0.0, 0.5, 1.0)]
+    assert [w / weights[0] for w in weights] == pytest.approx([1, 0.75, 0.5])
+
+
+def test_pix2pix_warms_up_with_the_error_alone_and_the_discriminator_joins_before_the_game_begins():
+    module = build(img2img.Pix2Pix, adversarial_from=0.5, feature_matching_weight=1.0)
+    names = {at: {p: set(losses) for p, losses in losses_of(module, at).items()} for at in (0.3, 0.45, 0.5)}
+    assert names[0.3] == {"discriminator": set(), "generator": {"generator/l1"}}
+    assert names[0.45] == {"discriminator": {"discriminator/adversarial"}, "generator": {"generator/l1"}}
+    assert len(names[0.5]["generator"]) == 3
+    fitter = trainer(max_epochs=4)
+    fitter.fit(module, loader())  # players that pass are no trouble to optimizers, clock or log
+    assert module.batches == 16
+
+
+@pytest.mark.parametrize("options", [{"l1_end": -1.0}, {"adversarial_from": 1.0}, {"num_l1_scales": 0}])
+def test_pix2pix_refuses_shares_out_of_range(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        build(img2img.Pix2Pix, **options)
 
 
 def test_pix2pix_losses_are_equation_4():

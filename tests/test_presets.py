@@ -12,7 +12,7 @@ from PIL import Image
 from img2img.checkpoint import read_header
 from img2img.data.derive import Derivation
 from img2img.errors import ConfigError
-from img2img.shipped import method_of, preset_file, presets, recipe_file, recipes, shipped
+from img2img.shipped import method_of, preset_file, presets, recipe_file, recipes, shipped, shipped_words
 from img2img.training.config import differences, resolve
 from tests.conftest import ROOT, TINY_CYCLEGAN, TINY_PIX2PIX, run_here
 
@@ -20,8 +20,7 @@ CASES = [(name, recipe) for name, path in presets().items() for recipe in recipe
 
 
 def config_of(name, recipe, *words):
-    files = [recipe_file(method_of(preset_file(name)), recipe), preset_file(name)]
-    return resolve([*(word for file in files for word in ("-c", str(file))), "--data.root=x", *words])
+    return resolve([*shipped_words(method_of(preset_file(name)), recipe, name), "--data.root=x", *words])
 
 
 @pytest.mark.parametrize(("name", "recipe"), CASES)
@@ -56,6 +55,20 @@ def test_what_a_preset_sets_reaches_what_is_built():
         for option in ("l1_weight", "identity_weight", "feature_matching_weight"):
             if option in asked["model"].get("init_args", {}):
                 assert getattr(module, option) == asked["model"]["init_args"][option], name
+
+
+@pytest.mark.parametrize("name", [name for name, recipe in CASES if recipe == "fast"])
+def test_a_fast_recipe_keeps_its_networks_and_the_preset_its_data_and_weights(name):
+    method, asked = method_of(preset_file(name)), yaml.safe_load(preset_file(name).read_text())
+    plain = resolve(["-c", str(recipe_file(method, "fast")), "--data.root=x"]).tree
+    found, model = config_of(name, "fast").tree, plain["model"]["init_args"]
+    for part in ("generator", "discriminator", "optimization"):
+        assert found["model"]["init_args"][part] == model[part]
+    assert found["model"]["init_args"]["critic"]["relativistic"] == model["critic"]["relativistic"]
+    for option in asked["model"].get("init_args", {}):
+        if option.endswith("_weight"):
+            assert found["model"]["init_args"][option] == asked["model"]["init_args"][option]
+    assert differences(found["data"], plain["data"])
 
 
 def test_differences_are_what_differs_and_nothing_else():
@@ -97,7 +110,7 @@ def test_the_command_shows_a_preset_and_flags_win():
     [
         (("--preset", "sketch2foto"), "did you mean 'sketch2photo'"),
         (("--preset", "season", "--method", "pix2pix"), "is for cyclegan"),
-        (("--preset", "colorize", "--recipe", "best"), "valid: default, faithful"),
+        (("--preset", "colorize", "--recipe", "fats"), "did you mean 'fast'"),
         (("--preset", "colorize", "--diff"), "add --print-config"),
         (("--recipe", "faithful", "-c", "pix2pix.yaml"), "--method or the --preset"),
         ((), "a --preset"),

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import img2img
-from img2img.schedule import Length, Schedule
+from img2img.methods.optimization import Optimization
+from img2img.schedule import Length, Schedule, faded
+from tests.test_methods import build, loader, trainer
 
 
 def test_published_schedule_at_epochs_1_99_100_101_200():
@@ -47,6 +49,22 @@ def test_warm_up_rises_to_one():
     assert schedule.factor(99) == schedule.factor(500) == 1
 
 
+def test_a_warm_up_is_a_share_of_seconds_too_and_a_decay_ends_where_it_should():
+    schedule = Schedule(Length(images=None, seconds=100.0, images_per_epoch=10), "cosine", 0.0, 0, 0.01, 0.1)
+    assert schedule.factor(0, 5) == pytest.approx(0.5 * 0.994, abs=1e-3)
+    assert schedule.factor(0, 100) == pytest.approx(0.01)
+    assert faded(50, 25, 0.5) == pytest.approx(37.5)
+
+
+def test_a_rate_for_a_batch_follows_the_root_of_the_batch():
+    module = build(img2img.Pix2Pix, optimization=Optimization(rate_for_batch=16, decay="constant"))
+    trainer(max_epochs=1).fit(module, loader(4, batch_size=4))
+    (group,) = module.optimizers()[0].param_groups
+    assert group["lr"] == pytest.approx(2e-4 / 2)
+    with pytest.raises(ValueError, match="decay_to"):
+        Optimization(decay="constant", decay_to=0.1)
+
+
 def test_a_length_in_seconds_follows_the_seconds():
     schedule = Schedule(Length(images=None, seconds=100.0, images_per_epoch=10), "linear", 0.5)
     assert schedule.factor(10**9, 50) == 1
@@ -70,9 +88,6 @@ def test_a_length_has_one_positive_owner(images, seconds):
 
 
 def test_warm_up_may_be_given_in_epochs():
-    from img2img.methods.optimization import Optimization
-    from tests.test_methods import build
-
     module = build(img2img.Pix2Pix, optimization=Optimization(warmup_epochs=2.0, decay="constant"))
     module.length = Length(images=1000, seconds=None, images_per_epoch=50)
     assert module.schedule().warmup_images == 100

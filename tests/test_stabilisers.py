@@ -223,7 +223,6 @@ def test_a_conditional_penalty_is_of_the_judged_image_alone():
         ({"r1_gamma": 1.0}, "bce", "batch-running", ("r1_gamma", "batch-running")),
         ({"r2_gamma": 1.0}, "bce", "batch-running", ("r2_gamma", "batch-running")),
         ({"augment": "adaptive"}, "wgan-gp", "none", ("adaptive", "wgan-gp")),
-        ({"augment": "adaptive", "relativistic": True}, "bce", "none", ("adaptive", "relativistic")),
         ({"augment": "adaptive", "augment_probability": 0.5}, "bce", "none", ("augment_probability", "adaptive")),
         ({"augment_probability": 0.5}, "bce", "none", ("augment_probability", "augment fixed")),
         ({"penalty_every": 4}, "bce", "none", ("penalty_every", "r1_gamma")),
@@ -364,20 +363,20 @@ def test_each_image_is_changed_with_the_probability():
 
 def test_adaptive_probability_follows_the_sign_of_the_discriminator_and_is_state():
     adaptive = AdaptiveProbability()
-    sure, unsure = torch.full((500, 1, 2, 2), 0.9), torch.full((500, 1, 2, 2), 0.1)
+    sure, unsure = torch.full((500, 1, 2, 2), 0.4), torch.full((500, 1, 2, 2), -0.4)
     seen = []
     for batches in range(8):
-        adaptive.watch([sure, sure], 0.5, batches)
+        adaptive.watch([sure, sure], batches)
         seen.append(round(float(adaptive.probability), 4))
     assert seen == [0, 0, 0, 0.02, 0.02, 0.02, 0.02, 0.04]  # 2000 of 100,000 images every 4 batches
-    adaptive.watch([sure * float("nan")], 0.5, 8)  # a batch that is skipped
+    adaptive.watch([sure * float("nan")], 8)  # a batch that is skipped
     again = AdaptiveProbability()
     again.load_state_dict(adaptive.state_dict())
     for batches in range(9, 12):
-        again.watch([unsure], 0.5, batches)
+        again.watch([unsure], batches)
     assert float(again.probability) == pytest.approx(0.04 - 0.015)
     for batches in range(4000):
-        adaptive.watch([sure], 0.5, batches)
+        adaptive.watch([sure], batches)
     assert float(adaptive.probability) == pytest.approx(CAP)
 
 

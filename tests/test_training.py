@@ -83,7 +83,7 @@ def test_previews_come_from_the_code_that_translates(pairs, tmp_path):
     config = yaml.safe_load((run / "config.yaml").read_text())["data"]
     data = img2img.ImageData(**{k: v for k, v in config.items() if k != "paired"}, paired=True)
     data.setup()
-    batch = next(iter(data.val_dataloader()))
+    batch = data.finished(next(iter(data.val_dataloader())))
     from img2img.image import to_pixels
 
     result = to_pixels(img2img.load(run, "cpu", precision="fp32").tensor(batch.a)[0])

@@ -36,6 +36,6 @@ def signs_of_both(rank: int, folder: str) -> None:
     adaptive = AdaptiveProbability()
     for batches in range(4):  # mean sign (1 + 0.5) / 2 = 0.75 of both together; rank 1 alone would lower it
         logits = torch.ones(2, 1, 2, 2) if rank == 0 else torch.tensor([1.0, 1.0, 1.0, -1.0]).reshape(1, 1, 2, 2)
-        adaptive.watch([logits], 0.0, batches)
+        adaptive.watch([logits], batches)
     torch.save(adaptive.state_dict(), Path(folder) / f"left-{rank}.pt")
     distributed.destroy_process_group()

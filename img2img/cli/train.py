@@ -79,7 +79,8 @@ def train(
         ),
     ] = False,
     recipe: Annotated[
-        str, typer.Option(help="default, or faithful: the published settings.", rich_help_panel=_PEOPLE)
+        str,
+        typer.Option(help="default; faithful: as published; fast, best: see docs/recipes.md.", rich_help_panel=_PEOPLE),
     ] = "default",
     config: Annotated[
         list[Path] | None,
@@ -167,7 +168,7 @@ def train(
 def _shipped_configs(method: str | None, recipe: str, preset: str | None) -> tuple[str | None, list[str]]:
     """Return the method, also where a preset alone names it, and the words for what ships for both."""
     from img2img.errors import ConfigError
-    from img2img.shipped import method_of, preset_file, recipe_file
+    from img2img.shipped import method_of, preset_file, shipped_words
 
     task = None if preset is None else preset_file(preset)
     if task is not None:
@@ -179,8 +180,7 @@ def _shipped_configs(method: str | None, recipe: str, preset: str | None) -> tup
         if recipe != "default":
             raise ConfigError(f"--recipe {recipe}: name the --method or the --preset it belongs to")
         return None, []
-    files = [recipe_file(method, recipe), *([task] if task else [])]
-    return method, [word for file in files for word in ("-c", str(file))]
+    return method, shipped_words(method, recipe, preset)
 
 
 def _print_config(words: list[str], method: str | None, *, diff: bool) -> None:

@@ -12,15 +12,15 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import psutil
 
-from img2img.data.folder import Source
+from img2img.data.source import Source
 from img2img.devices import cache_folder
 from img2img.errors import DataError
-from img2img.image import Pixels, atomically
+from img2img.image import Pixels, Side, atomically
 
 CacheName = Literal["off", "ram", "disk"]
 """``ram``: in the memory that processes share, until the run ends (Linux). ``disk``: in the cache folder, for later
@@ -67,21 +67,22 @@ class Store:
                 if time.time() - other.stat().st_mtime > _UNUSED_DAYS * 86400:
                     shutil.rmtree(other)
 
-    def entry(self, source: Source, channels: int, rule: str) -> Entry:
+    def entry(self, source: Source, side: Side, rule: str) -> Entry:
         """Return where an image is kept.
 
         Args:
             source: the image.
-            channels: of the pixels.
+            side: kinds of its planes.
             rule: how they were made from the file.
 
         Raises:
             DataError: if the image's file is not there.
         """
         size, mtime_ns = source.stamp()
-        name = _digest(f"{source.path.absolute()}\n{source.half}\n{channels}\n{rule}")
+        paths = "\n".join(str(path.absolute()) for path in source.paths)
+        name = _digest(f"{paths}\n{source.half}\n{side}\n{rule}")
         kept = self.folder / name[:_SHELF] / name[_SHELF:]
-        return Entry(self, kept, source.label, size, mtime_ns)
+        return Entry(self, kept, source.label, size, mtime_ns, np.result_type(*(kind.dtype for kind in side)))
 
     def has_room(self) -> bool:
         """Return whether more may be kept."""
@@ -101,8 +102,9 @@ class Entry:
         store: whose.
         file: of the pixels.
         label: what messages call the image.
-        size: bytes of the image's file, before it was decoded.
-        mtime_ns: when that file changed last, in nanoseconds.
+        size: bytes of the image's files, before they were decoded.
+        mtime_ns: when they changed last, in nanoseconds, summed.
+        dtype: of the pixels.
     """
 
     store: Store
@@ -110,6 +112,7 @@ class Entry:
     label: str
     size: int
     mtime_ns: int
+    dtype: np.dtype[Any]
 
     def read(self) -> Pixels | None:
         """Return the pixels; None where there are none, or of a file that has changed since."""
@@ -121,9 +124,11 @@ class Entry:
         if len(end) != _END.size:
             return None
         magic, size, mtime_ns, height, width, channels = _END.unpack(end)
-        if (magic, size, mtime_ns) != (_MAGIC, self.size, self.mtime_ns) or height * width * channels != len(pixels):
+        if (magic, size, mtime_ns) != (_MAGIC, self.size, self.mtime_ns):
             return None
-        return pixels.reshape(height, width, channels)
+        if height * width * channels * self.dtype.itemsize != len(pixels):
+            return None
+        return pixels.view(self.dtype).reshape(height, width, channels)
 
     def write(self, pixels: Pixels) -> list[str]:
         """Keep the pixels; return a note if that was not possible, or nothing."""

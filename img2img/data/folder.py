@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Literal
 
 from img2img.configured import nearest
+from img2img.data.shards import has_index, read_index
+from img2img.data.source import Layout, Source, Split
 from img2img.errors import DataError
-from img2img.image import SUFFIXES, opened, whole_file
+from img2img.image import SUFFIXES, opened
 
 LAYOUTS = """one of these layouts
   DIR/train/*.jpg (source and target side by side), also val/, test/, or DIR/*.jpg without splits
@@ -18,101 +19,13 @@ LAYOUTS = """one of these layouts
   DIR/line/ DIR/colour/ (two folders, any names), also inside DIR/train/, DIR/val/, DIR/test/
   two folders: --data line/ --data colour/"""
 
-_SPLIT_NAMES = {
+SPLIT_NAMES = {
     "train": ("train", "training"),
     "validation": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
 _SHOWN_NAMES = 5
 _PAIR_ASPECT = 1.6
-
-Half = Literal["whole", "left", "right"]
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where one image is: a file, or one half of a side-by-side file. A million of them take little memory.
-
-    Attributes:
-        folder: one object for all images below it.
-        half: which part of the file.
-        name: of the file, below the folder.
-    """
-
-    folder: Path
-    half: Half
-    name: str
-
-    @property
-    def path(self) -> Path:
-        """Return the file."""
-        return self.folder / self.name
-
-    def read(self) -> bytes:
-        """Return the bytes of the file.
-
-        Raises:
-            DataError: naming it, if it cannot be read.
-        """
-        return whole_file(self.path, self.label)
-
-    @property
-    def file(self) -> Path | BinaryIO:
-        """Return what is to be opened."""
-        return self.path
-
-    def stamp(self) -> tuple[int, int]:
-        """Return the bytes of the file, and when it changed last in nanoseconds.
-
-        Raises:
-            DataError: naming it, if it is not there.
-        """
-        try:
-            found = self.path.stat()
-        except OSError as error:
-            raise DataError(f"{self.label}: no such file ({error.strerror})") from error
-        return found.st_size, found.st_mtime_ns
-
-    @property
-    def label(self) -> str:
-        """Return what messages call it: the file with its folder."""
-        return "/".join(f"{self.folder.name}/{self.name}".split("/")[-2:])
-
-    @property
-    def stem(self) -> str:
-        """Return the name without its ending: images of the same stem belong together."""
-        return self.name.removesuffix(Path(self.name).suffix)
-
-
-@dataclass(frozen=True)
-class Split:
-    """Images of both domains; in a paired split a[i] belongs to b[i]."""
-
-    a: tuple[Source, ...]
-    b: tuple[Source, ...]
-
-    def swapped(self) -> Split:
-        """Exchange the domains."""
-        return Split(self.b, self.a)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What a data folder holds; domain a is the source, b the target.
-
-    Attributes:
-        kind: how it was recognised, for people.
-        domains: names of source and target.
-        train: training images.
-        validation: validation images, or None.
-        test: test images, or None.
-    """
-
-    kind: str
-    domains: tuple[str, str]
-    train: Split
-    validation: Split | None
-    test: Split | None
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -190,7 +103,16 @@ def find_layout(
             raise DataError(
                 f"expected at least two training images of domain {name}, got {len(images)}: {_names(images)}"
             )
-    layout = Layout(kind, names, train, checked.get("validation"), checked.get("test"))
+    return directed(Layout(kind, names, train, checked.get("validation"), checked.get("test")), to)
+
+
+def directed(layout: Layout, to: str | None) -> Layout:
+    """Return a layout whose target is the domain asked for, the second one by default.
+
+    Raises:
+        DataError: naming the domains there are.
+    """
+    names = layout.domains
     if to is None or to == names[1]:
         return layout
     if to != names[0]:
@@ -198,7 +120,7 @@ def find_layout(
     return replace(
         layout,
         domains=(names[1], names[0]),
-        train=train.swapped(),
+        train=layout.train.swapped(),
         validation=layout.validation.swapped() if layout.validation else None,
         test=layout.test.swapped() if layout.test else None,
     )
@@ -218,7 +140,7 @@ def find_photos(roots: Sequence[Path], *, source: str, domains: Sequence[str] | 
     if len(roots) != 1 or not roots[0].is_dir():
         raise DataError(f"expected one folder of photos, got {' '.join(map(str, roots))}")
     names = (source, "photo") if domains is None else (domains[0], domains[-1])
-    folders = {split: roots[0] / n for split, ns in _SPLIT_NAMES.items() for n in ns if (roots[0] / n).is_dir()}
+    folders = {split: roots[0] / n for split, ns in SPLIT_NAMES.items() for n in ns if (roots[0] / n).is_dir()}
     folders = folders if "train" in folders else {"train": roots[0]}
     photos = {split: _whole(folder) for split, folder in folders.items()}
     if len(photos["train"]) < 2:  # noqa: PLR2004 (one to train on, one to validate on)
@@ -233,10 +155,12 @@ def recognise(roots: list[Path], domains: Sequence[str] | None) -> tuple[str, tu
     Raises:
         DataError: if there is no known layout.
     """
-    from img2img.data.shards import has_index, read_index  # noqa: PLC0415 (whose images are sources, too)
+    return read_index(roots[0], domains) if has_index(roots) else _recognise_folders(roots, domains)
 
-    if has_index(roots):
-        return read_index(roots[0], domains)
+
+def _recognise_folders(
+    roots: list[Path], domains: Sequence[str] | None
+) -> tuple[str, tuple[str, str], dict[str, Split]]:
     if len(roots) == 2:  # noqa: PLR2004 (a folder per domain)
         first, second = roots
         names = (first.name, second.name) if first.name != second.name else ("A", "B")
@@ -250,13 +174,13 @@ def recognise(roots: list[Path], domains: Sequence[str] | None) -> tuple[str, tu
         if {f"train{between}A", f"train{between}B"} <= folders.keys():
             splits = {
                 split: Split(_whole(folders[f"{name}{between}A"]), _whole(folders[f"{name}{between}B"]))
-                for split, names_of_split in _SPLIT_NAMES.items()
+                for split, names_of_split in SPLIT_NAMES.items()
                 for name in names_of_split
                 if {f"{name}{between}A", f"{name}{between}B"} <= folders.keys()
             }
             return "trainA and trainB", ("A", "B"), splits
 
-    by_split = {s: folders[n] for s, ns in _SPLIT_NAMES.items() for n in ns if n in folders}
+    by_split = {s: folders[n] for s, ns in SPLIT_NAMES.items() for n in ns if n in folders}
     if "train" in by_split:
         if (found := _domain_folders(by_split["train"], domains)) is not None:
             names = found
@@ -317,7 +241,7 @@ def _domains(a: Path, b: Path) -> dict[str, Split]:
     """Return the images of two domain folders: by their own train, val and test folders where both have them."""
     splits = {
         split: Split(_whole(a / name), _whole(b / name))
-        for split, names in _SPLIT_NAMES.items()
+        for split, names in SPLIT_NAMES.items()
         for name in names
         if (a / name).is_dir() and (b / name).is_dir()
     }

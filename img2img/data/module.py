@@ -1,40 +1,47 @@
-"""The data module: one folder in, batches of two domains out."""
+"""The data module: a folder or a manifest in, batches of two domains out."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from img2img.batch import Batch
 from img2img.configured import Configured
+from img2img.data.augment import lit, placed
 from img2img.data.cache import CacheName, Store
 from img2img.data.datasets import FixedDataset, PairedDataset, UnpairedDataset, collate
 from img2img.data.derive.base import Derivation
-from img2img.data.folder import Layout, Split, find_layout, find_photos
+from img2img.data.folder import directed, find_layout, find_photos
+from img2img.data.manifest import Manifest, domains_of, is_manifest, layout_of, read_manifest, sides_of
 from img2img.data.sampler import EpochSampler, SeekableLoader
+from img2img.data.source import Layout, Split
 from img2img.data.split import hold_out, refuse_unequal_shapes
-from img2img.data.transforms import CropName, Preprocessing, ResizeName, Transforms, load_pixels
-from img2img.errors import DataError
+from img2img.data.transforms import CropName, Preprocessing, ResizeName, Transforms, load_side
+from img2img.data.verify import coloured, verify
+from img2img.errors import ConfigError, DataError
+from img2img.image import channels_of, picture_side, plain_picture, unit_of
 
 _LOAD_FACTOR = 286 / 256
 """Both papers resize to 286 px and crop 256."""
 
 
 class ImageData(Configured, LightningDataModule):
-    """Images of two domains from a folder; domain a is the source, domain b the target.
+    """Images of two domains from a folder or a manifest; domain a is the source, domain b the target.
 
     Layouts: side-by-side images, two folders, ``trainA``/``trainB``, or two folders given one by one; see
     ``img2img.data.folder``. Without validation images some of the training images are held out. With ``derive`` a
-    folder of targets (photos, at any depth) is enough.
+    folder of targets (photos, at any depth) is enough. A manifest (CSV or JSONL, see ``img2img.data.manifest``) lists
+    files by typed columns, and says how many channels there are.
 
     Args:
-        root: the data folder, or the two folders of the domains.
+        root: the data folder, the two folders of the domains, or a manifest (two for unpaired images).
         paired: whether images belong together, as pix2pix needs.
         domains: names of the domains in the order A, B (left, right), or of the two folders to use.
         to: domain that is translated into; the second by default.
@@ -45,8 +52,8 @@ class ImageData(Configured, LightningDataModule):
         crop: where training crops are cut: random, or centre.
         flip: mirror left to right at random.
         photometric: strength in [0, 1] of random light and colour, of the source only when paired.
-        channels_a: channels of the source, 1 or 3.
-        channels_b: channels of the target, 1 or 3.
+        channels_a: channels of the source, 1 or 3; of a manifest what its columns say.
+        channels_b: channels of the target, likewise.
         batch_size: samples per batch and process.
         workers: loader processes; by default what suits the machine.
         cache: where decoded training images are kept for the next epochs: off, ram, or disk for later runs too.
@@ -54,10 +61,14 @@ class ImageData(Configured, LightningDataModule):
         allow_orphans: leave out images without a partner instead of refusing.
         strict: refuse what is otherwise warned about: unreadable and constant images, images below the crop.
         seed: decides order, draws and what is held out.
+        columns: options of a manifest's columns, or the file that they stand in; by default the one beside it.
+        scale: how many times larger targets are than sources, for super-resolution; sources are enlarged first.
+        augment: where crops, mirroring, light and colour of training images are made: by each worker, or on the device
+            for a whole batch, with the same crops.
 
     Raises:
         ValueError: for a size, share or strength out of its range; for ``derive`` with unpaired
-            images, or options it has no use for.
+            images, or options that the data has no use for.
     """
 
     def __init__(
@@ -82,6 +93,10 @@ class ImageData(Configured, LightningDataModule):
         allow_orphans: bool = False,
         strict: bool = False,
         seed: int = 0,
+        *,
+        columns: str | dict[str, Any] | None = None,
+        scale: int = 1,
+        augment: Literal["worker", "device"] = "worker",
     ) -> None:
         super().__init__()
         height, width = _sides("size", size)
@@ -107,11 +122,29 @@ class ImageData(Configured, LightningDataModule):
         if derive is not None and (to is not None or allow_orphans):
             unused = "allow_orphans" if allow_orphans else f"to {to}"
             raise ValueError(f"{unused}: with derive every photo has a partner and is translated into; leave it out")
-        self.derive = derive
+        if scale < 1 or (scale > 1 and (derive is not None or not paired)):
+            raise ValueError(f"scale: expected 1 or more, more only of pairs that are files, got {scale}")
+        if augment == "device" and (derive is not None or (resize != "stretch" and batch_size > 1)):
+            needed = "sources that are files" if derive is not None else "one size: resize stretch, or batch_size 1"
+            raise ValueError(f"augment device: a batch is cut as a whole, which needs {needed}")
+        self.augment: Literal["worker", "device"] = augment
         self.roots = [Path(r) for r in ([root] if isinstance(root, str) else root)]
+        self.listed = any(map(is_manifest, self.roots))
+        _refuse_useless(
+            self.listed,
+            {"columns": columns is not None},
+            {
+                "derive": derive is not None,
+                "allow_orphans": allow_orphans,
+                "channels_a": channels_a != 3,  # noqa: PLR2004 (the default)
+                "channels_b": channels_b != 3,  # noqa: PLR2004
+            },
+        )
+        self.derive, self.columns, self.scale = derive, columns, scale
         self.paired, self.domain_names, self.to = paired, domains, to
         self.preprocessing = Preprocessing((height, width), load, resize, flip, photometric, crop)
-        self.channels_a, self.channels_b = channels_a, channels_b
+        self.sides = picture_side(channels_a), picture_side(channels_b)
+        self.column_names: tuple[tuple[str, ...], tuple[str, ...]] = ("a",), ("b",)
         self.batch_size, self.seed, self.strict = batch_size, seed, strict
         self.workers = _suitable_workers() if workers is None else workers
         self.cache: CacheName = cache
@@ -128,23 +161,55 @@ class ImageData(Configured, LightningDataModule):
     @property
     def transforms(self) -> Transforms:
         """What turns files into samples."""
-        return Transforms(self.preprocessing, self.derive)
+        on_device = self.augment == "device"
+        return Transforms(self.preprocessing, self.derive, self.sides, self.scale, on_device=on_device)
+
+    @property
+    def channels_a(self) -> int:
+        """Channels of the source; of a manifest known after :meth:`setup`."""
+        return channels_of(self.sides[0])
+
+    @property
+    def channels_b(self) -> int:
+        """Channels of the target; of a manifest known after :meth:`setup`."""
+        return channels_of(self.sides[1])
+
+    @property
+    def formats(self) -> dict[str, Any]:
+        """What a translator's header says of files: ``a`` and ``b`` (columns, see ``Kind.plain``), and ``scale``."""
+        return {
+            side: [{"column": column, **kind.plain()} for column, kind in zip(columns, kinds, strict=True)]
+            for side, columns, kinds in zip("ab", self.column_names, self.sides, strict=True)
+        } | {"scale": self.scale}
 
     def setup(self, stage: str | None = None) -> None:
-        """List the files, once; with ``strict`` read them all.
+        """List the files, once; with ``strict`` read them all. The files of a manifest are looked at.
 
         Raises:
             DataError: if the folders cannot be used as asked.
+            ConfigError: if the method takes another number of channels than the manifest has.
         """
         del stage
-        if self.layout is not None:
-            return
-        if self.derive is not None:
+        if self.layout is None:
+            self._list()
+        module = self.trainer.lightning_module if self.trainer else None
+        for name in ("channels_a", "channels_b"):
+            taken, there = getattr(module, name, None), getattr(self, name)
+            if taken is not None and taken != there:
+                raise ConfigError(
+                    f"{name}: the data has {there}, the method takes {taken}; build it with {name}={there}"
+                )
+
+    def _list(self) -> None:
+        if self.listed:
+            layout = self._manifest_layout()
+        elif self.derive is not None:
             layout = find_photos(self.roots, source=self.derive.source, domains=self.domain_names)
         else:
             layout = find_layout(
                 self.roots, paired=self.paired, domains=self.domain_names, to=self.to, allow_orphans=self.allow_orphans
             )
+        self._refuse_light()
         if self.paired and self.preprocessing.resize != "stretch":
             for split in (layout.train, layout.validation):
                 if split is not None:
@@ -156,6 +221,32 @@ class ImageData(Configured, LightningDataModule):
         if self.strict:
             self._refuse_faults(layout.train)
         self.layout = layout
+
+    def _manifest_layout(self) -> Layout:
+        manifests = manifests_of(self.roots, self.columns)
+        sides = sides_of(manifests, one_way=self.paired)
+        plain = layout_of(manifests, paired=self.paired, domains=self.domain_names)
+        layout = directed(plain, self.to)
+        verify(manifests)
+        sides = coloured(manifests, sides)
+        columns = [[c.key for m in manifests for c in m.columns if c.side == side] for side in "ab"]
+        if layout is not plain:
+            sides_of(manifests, one_way=False)  # what was the source is written now
+            sides, columns = sides[::-1], columns[::-1]
+        self.sides, self.column_names = sides, (tuple(columns[0]), tuple(columns[1]))
+        return layout
+
+    def _refuse_light(self) -> None:
+        for side in self.sides if not self.paired else self.sides[:1]:
+            if self.preprocessing.photometric and not any(kind.has_light for kind in side):
+                names = ", ".join(kind.name for kind in side)
+                raise DataError(f"--data.photometric changes light and colour, which {names} has not; leave it out")
+
+        if self.preprocessing.photometric and self.augment == "device":
+            for side in self.sides if not self.paired else self.sides[:1]:
+                if not plain_picture(side):
+                    names = ", ".join(kind.name for kind in side)
+                    raise DataError(f"augment device: light and colour there are those of a picture, not of {names}")
 
     def images_per_epoch(self, num_ranks: int) -> int:
         """Return the images that an epoch shows; all processes take equally many whole batches.
@@ -170,12 +261,11 @@ class ImageData(Configured, LightningDataModule):
         return num_ranks * (each // self.batch_size * self.batch_size or each)
 
     def train_dataloader(self) -> SeekableLoader:
-        """Return the loader of this rank's share of each epoch."""
+        """Return the loader of this rank's share of each epoch; its batches are levels, see :meth:`finished`."""
         assert self.layout is not None
         kind = PairedDataset if self.paired else UnpairedDataset
         dataset = kind(
             self.layout.train,
-            self._channels,
             self.transforms,
             self.seed,
             strict=self.strict,
@@ -192,18 +282,36 @@ class ImageData(Configured, LightningDataModule):
         )
 
     def val_dataloader(self, at_most: int | None = None) -> DataLoader[Any]:
-        """Return the validation images, one at a time, in order; evenly spaced ones where that is too many."""
+        """Return the validation images, one at a time, in order; evenly spaced ones where that is too many.
+
+        Its batches are levels too, see :meth:`finished`.
+        """
         assert self.layout is not None
         assert self.layout.validation is not None
-        dataset: Dataset[Any] = FixedDataset(self.layout.validation, self._channels, self.transforms)
+        dataset: Dataset[Any] = FixedDataset(self.layout.validation, self.transforms)
         count = max(len(self.layout.validation.a), len(self.layout.validation.b))
         if at_most is not None and at_most < count:
             dataset = Subset(dataset, [i * count // at_most for i in range(at_most)])
         return DataLoader(dataset, batch_size=1, collate_fn=collate, generator=torch.Generator())
 
-    @property
-    def _channels(self) -> tuple[int, int]:
-        return self.channels_a, self.channels_b
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Make floats of levels, on the device; a Trainer calls this."""
+        del dataloader_idx
+        return self.finished(batch)
+
+    def finished(self, batch: Batch) -> Batch:
+        """Make floats in [-1, 1] of the levels that a loader gives, label maps one-hot; for loops without a Trainer.
+
+        With ``augment`` device images are cut and changed here, before and after that.
+        """
+        if batch.draws is None:
+            return batch._replace(a=unit_of(self.sides[0], batch.a), b=unit_of(self.sides[1], batch.b))
+        size, photometric = self.preprocessing.size, self.preprocessing.photometric
+        each = zip(self.sides, (batch.a, batch.b), batch.draws, strict=True)
+        a, b = (unit_of(side, placed(images, draws, size)) for side, images, draws in each)
+        if photometric:
+            a, b = lit(a, batch.draws[0]), b if self.paired else lit(b, batch.draws[1])
+        return batch._replace(a=a, b=b, draws=None)
 
     @property
     def _loading(self) -> dict[str, Any]:
@@ -217,15 +325,62 @@ class ImageData(Configured, LightningDataModule):
 
     def _refuse_faults(self, split: Split) -> None:
         height, width = self.preprocessing.size
-        for sources, channels in ((split.a, self.channels_a), (split.b, self.channels_b)):
+        for sources, side in zip((split.a, split.b), self.sides, strict=True):
             for source in sources:
-                pixels = load_pixels(source, channels)  # raises for an unreadable one
-                if pixels.min() == pixels.max():
+                pixels = load_side(source, side)  # raises for an unreadable one
+                if side[0].is_picture and pixels.min() == pixels.max():
                     raise DataError(f"{source.label}: every pixel is the same (--strict)")
                 if self.preprocessing.resize == "none" and (pixels.shape[0] < height or pixels.shape[1] < width):
                     raise DataError(
                         f"{source.label}: {pixels.shape[1]}x{pixels.shape[0]} px is below the crop (--strict)"
                     )
+
+
+def manifests_of(roots: Sequence[Path], columns: str | Mapping[str, Any] | None) -> list[Manifest]:
+    """Read one manifest, or two with a side each.
+
+    Raises:
+        DataError: see :func:`img2img.data.manifest.read_manifest`.
+    """
+    if not all(map(is_manifest, roots)) or len(roots) > 2:  # noqa: PLR2004 (one for each side)
+        raise DataError(f"expected one list, or two with a side each, got {' '.join(map(str, roots))}")
+    if columns is not None and len(roots) > 1:
+        raise DataError("columns: of two lists each has its own options beside it, NAME.columns.yaml; leave it out")
+    return [read_manifest(root, columns) for root in roots]
+
+
+def channels_in(
+    root: str | list[str],
+    columns: str | Mapping[str, Any] | None,
+    domains: Sequence[str] | None,
+    to: str | None,
+    channels: tuple[int, int],
+) -> tuple[int, int]:
+    """Return the channels of source and target before any file but a manifest is looked at.
+
+    Args:
+        root: see :class:`ImageData`, as the next three.
+        columns: see there.
+        domains: see there.
+        to: see there.
+        channels: asked for, of a folder.
+
+    Raises:
+        DataError: for a manifest that cannot be used.
+    """
+    roots = [Path(one) for one in ([root] if isinstance(root, str) else root)]
+    if not any(map(is_manifest, roots)):
+        return channels
+    manifests = manifests_of(roots, columns)
+    a, b = map(channels_of, sides_of(manifests, one_way=True))
+    return (b, a) if to == domains_of(manifests, domains)[0] else (a, b)
+
+
+def _refuse_useless(listed: bool, of_lists: Mapping[str, bool], of_folders: Mapping[str, bool]) -> None:
+    for name, given in (of_folders if listed else of_lists).items():
+        if given:
+            kind, other = ("manifest", "folder") if listed else ("folder", "manifest")
+            raise ValueError(f"{name}: a {kind} has no use for it, a {other} has; leave it out")
 
 
 def _sides(name: str, size: int | Sequence[int]) -> tuple[int, int]:

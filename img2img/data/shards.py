@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from img2img.data.folder import Half, Source, Split
+from img2img.data.source import Half, Source, Split
 from img2img.errors import DataError
 
 INDEX, FORMAT, BLOCK_BYTES = "index.jsonl", 1, 512
@@ -65,7 +65,7 @@ class Shards:
         return data
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Member(Source):
     """An image in a shard.
 
@@ -142,9 +142,12 @@ def _splits(
     found: dict[str, dict[str, list[Member]]] = {}
     for number, (split, domain, name) in enumerate(files):
         folder = folders.setdefault((split, domain), shards.folder / split / domain)
-        sides = zip(domains, SIDES, strict=True) if kind == "side by side" else [(domain, "whole")]
-        for of, half in sides:
-            found.setdefault(split, {}).setdefault(of, []).append(Member(folder, half, name, shards, number))
+        halves: list[tuple[str, Half]] = [(domain, "whole")]
+        if kind == "side by side":
+            halves = list(zip(domains, SIDES, strict=True))
+        for of, half in halves:
+            member = Member(folder, half, name, shards=shards, number=number)
+            found.setdefault(split, {}).setdefault(of, []).append(member)
     a, b = domains
     return {split: Split(tuple(of.get(a, ())), tuple(of.get(b, ()))) for split, of in found.items()}
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from img2img.data.folder import Source, Split
+from img2img.data.source import Source, Split
 from img2img.errors import DataError
 from img2img.image import opened
 

@@ -1,10 +1,26 @@
 """Image files in and out: the only place where pixels meet files."""
 
 from img2img.image.atomic import TEMPORARY_PREFIX, atomically
+from img2img.image.classes import Classes
 from img2img.image.jpeg import jpeg_head, plain_jpeg
+from img2img.image.kinds import (
+    GRAY,
+    KINDS,
+    RGB,
+    Kind,
+    Side,
+    channels_of,
+    picture_side,
+    plain_picture,
+    resized_side,
+    seen_of,
+    shown_image,
+    unit_of,
+)
 from img2img.image.levels import (
     Pixels,
     Plane,
+    as_tensor,
     fitted,
     resized,
     resized_plane,
@@ -12,6 +28,7 @@ from img2img.image.levels import (
     to_8_bits,
     to_pixels,
     to_tensor,
+    to_unit,
     with_channels,
 )
 from img2img.image.montage import montage
@@ -20,6 +37,7 @@ from img2img.image.picture import Picture, Pictures, ValueRange, on_white, to_im
 from img2img.image.provenance import Mark
 from img2img.image.reading import Frames, count_frames, picture_of, read_picture, read_pictures
 from img2img.image.signing import Signer
+from img2img.image.typed import palette_of, read_kind, read_side
 from img2img.image.video import CRF, LARGEST_CRF, VIDEO_SUFFIXES, is_video
 from img2img.image.writing import (
     FRAME_SUFFIXES,
@@ -36,24 +54,32 @@ __all__ = [
     "CRF",
     "FORMATS",
     "FRAME_SUFFIXES",
+    "GRAY",
+    "KINDS",
     "LARGEST_CRF",
     "MAX_FRAMES",
     "MAX_PIXELS",
+    "RGB",
     "SUFFIXES",
     "TEMPORARY_PREFIX",
     "VIDEO_SUFFIXES",
     "WHITE",
+    "Classes",
     "Colour",
     "Frames",
     "Icc",
+    "Kind",
     "Mark",
     "Picture",
     "Pictures",
     "Pixels",
     "Plane",
+    "Side",
     "Signer",
     "ValueRange",
+    "as_tensor",
     "atomically",
+    "channels_of",
     "check_writable",
     "count_frames",
     "fitted",
@@ -63,18 +89,28 @@ __all__ = [
     "montage",
     "on_white",
     "opened",
+    "palette_of",
     "picture_of",
+    "picture_side",
     "plain_jpeg",
+    "plain_picture",
+    "read_kind",
     "read_picture",
     "read_pictures",
+    "read_side",
     "resized",
     "resized_plane",
+    "resized_side",
     "round_to_8_bits",
+    "seen_of",
+    "shown_image",
     "suffixes",
     "to_8_bits",
     "to_image",
     "to_pixels",
     "to_tensor",
+    "to_unit",
+    "unit_of",
     "whole_file",
     "with_channels",
     "write_picture",

@@ -19,7 +19,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "AVIF": {"quality": 90},
     "PNG": {"compress_level": 4},
 }
-_EXIF_HEADER, _XMP_KEY = b"Exif\0\0", "XML:com.adobe.xmp"
+_EXIF_HEADER = b"Exif\0\0"
+XMP_KEY = "XML:com.adobe.xmp"
 _GIF_COLOURS, _HALF = 255, 128
 
 
@@ -66,7 +67,7 @@ def _options(file_format: str, pictures: Pictures, extra: Extra) -> dict[str, An
         options["exif"] = extra.exif.removeprefix(_EXIF_HEADER) if bare else extra.exif
     if extra.xmp and file_format == "PNG":
         options["pnginfo"] = PngInfo()
-        options["pnginfo"].add_itxt(_XMP_KEY, extra.xmp.decode())
+        options["pnginfo"].add_itxt(XMP_KEY, extra.xmp.decode())
     elif extra.xmp:
         options["xmp"] = extra.xmp
     if several and pictures.durations:

@@ -43,6 +43,30 @@ def to_tensor(pixels: Pixels) -> Tensor:
     return torch.from_numpy(planes)
 
 
+def as_tensor(pixels: Pixels) -> Tensor:
+    """Copy pixels [H, W, C] to a tensor [C, H, W] of the same levels, in the same order in memory.
+
+    What worker processes send: a quarter of the bytes of floats; :func:`to_unit` makes floats of it on the device.
+    """
+    return torch.from_numpy(np.array(pixels, order="C")).permute(2, 0, 1)
+
+
+def to_unit(levels: Tensor, highest: int | None = None) -> Tensor:
+    """Turn uint8 or uint16 levels [..., C, H, W] into float32 in [-1, 1], bit for bit as :func:`to_tensor` does.
+
+    Args:
+        levels: integers; floats are in that range already and stay as they are.
+        highest: level of white, of levels in a wider type; by default that of the type.
+    """
+    if highest is None:
+        if levels.is_floating_point():
+            return levels
+        highest = 255 if levels.dtype == torch.uint8 else 65535
+    image = levels.to(torch.float32, memory_format=torch.contiguous_format)
+    # by a tensor: a GPU divides by a number as a product with its rounded reciprocal
+    return image.div_(torch.full((), highest / 2, device=levels.device)).sub_(1)
+
+
 def highest_level(dtype: DTypeLike) -> int:
     """Return the level of white: 255 or 65535."""
     return {"uint8": 255, "uint16": 65535}[np.dtype(dtype).name]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
+from img2img.image.kinds import Side, shown_side
 from img2img.image.levels import Pixels, Plane, to_8_bits
 
 ValueRange = tuple[float, float]
@@ -36,6 +37,8 @@ class Picture:
         dpi: resolution for printing, or None.
         xmp: the XMP packet that the file had, or None.
         value_range: of a float file, or None.
+        side: what its planes are, where they are no plain picture (:mod:`img2img.image.kinds`): then ``pixels`` is
+            [H, W, P], and there is neither alpha nor metadata.
     """
 
     pixels: Pixels
@@ -47,6 +50,7 @@ class Picture:
     dpi: tuple[float, float] | None = None
     xmp: bytes | None = None
     value_range: ValueRange | None = None
+    side: Side = ()
 
     def at_8_bits(self) -> Picture:
         """Return the picture with 8-bit pixels; a picture that is neither 8 nor 16-bit cannot be asked for it."""
@@ -83,6 +87,8 @@ class Pictures:
 
 def on_white(picture: Picture) -> Image.Image:
     """Return what an eye sees of a picture, as 8-bit RGB: alpha on white, floats from -1 (black) to 1."""
+    if picture.side:
+        return Image.fromarray(shown_side(picture.side, picture.pixels))
     if picture.pixels.dtype == np.float32:
         picture = replace(picture, pixels=((picture.pixels.clip(-1, 1) + 1) * 127.5).round().astype(np.uint8))
     image = to_image(picture)

@@ -19,6 +19,7 @@ from img2img.image.picture import Picture, Pictures, ValueRange
 from img2img.image.provenance import Mark
 from img2img.image.ranged import check_range
 from img2img.image.tiff import Extra
+from img2img.image.typed import encoded_kind
 
 Icc = Literal["srgb", "keep"]
 """Which colours a file gets whose source had a profile: sRGB, or those of that profile."""
@@ -98,6 +99,8 @@ def check_writable(
         DataError: if the format cannot hold them at all.
     """
     pictures = Pictures((pictures,)) if isinstance(pictures, Picture) else pictures
+    if pictures.frames[0].side:
+        return _typed_notes(format_of(path), path.name, pictures.frames[0], mark)
     return _notes(format_of(path), path.name, pictures, shape, icc, mark, value_range)
 
 
@@ -154,18 +157,55 @@ def write_pictures(
     else:
         file_format = file_format or pictures.frames[0].format
         file_format, name = ("JPEG" if file_format == "MPO" else file_format), f"a {file_format} file"
+    if pictures.frames[0].side:
+        return _write_typed(target, file_format, name, pictures, mark, finish)
     notes = _notes(file_format, name, pictures, None, icc, mark, value_range)
     held, colour_note = _coloured(file_format, _fitted(file_format, pictures, background), icc)
     extra, extra_notes = _extra(file_format, pictures.frames[0], mark, held.frames[0].icc_profile)
-    data, finish_note = encoded(file_format, held, extra, value_range), ""
+    finish_note = _finished(target, encoded(file_format, held, extra, value_range), file_format, finish)
+    return tuple(dict.fromkeys(note for note in (*notes, colour_note, *extra_notes, finish_note) if note))
+
+
+def _finished(target: Path | BinaryIO, data: bytes, file_format: str, finish: Finish | None) -> str:
+    """Write the bytes of a file, whole or not at all; return the note of what changed them last."""
+    note = ""
     if finish is not None:
-        data, finish_note = finish(data, file_format)
+        data, note = finish(data, file_format)
     if isinstance(target, Path):
         with atomically(target) as file:
             file.write(data)
     else:
         target.write(data)
-    return tuple(dict.fromkeys(note for note in (*notes, colour_note, *extra_notes, finish_note) if note))
+    return note
+
+
+def _write_typed(
+    target: Path | BinaryIO,
+    file_format: str,
+    name: str,
+    pictures: Pictures,
+    mark: Mark | None,
+    finish: Finish | None,
+) -> tuple[str, ...]:
+    """Write planes of one kind: 8 and 16-bit pictures as such, arrays and label maps in their own formats."""
+    picture = pictures.frames[0]
+    (kind,) = picture.side
+    notes = _typed_notes(file_format, name, picture, mark)
+    if not kind.is_array and kind.classes is None:
+        plain = Pictures((replace(picture, side=()),))
+        return notes + write_pictures(target, plain, file_format=file_format, mark=mark, finish=finish)
+    xmp, _ = provenance.packet(None, mark, _HOLDS[file_format].xmp_bytes)
+    data = encoded_kind(picture.pixels, kind, file_format, xmp)
+    return tuple(filter(None, (*notes, _finished(target, data, file_format, finish))))
+
+
+def _typed_notes(file_format: str, name: str, picture: Picture, mark: Mark | None) -> tuple[str, ...]:
+    """Refuse a format that would not hold a kind as it is; say what is left out of one that does."""
+    (kind,) = picture.side
+    if file_format not in {format_of(Path(f"x{ending}")) for ending in kind.endings}:
+        raise DataError(f"{name}: {file_format} does not hold {kind.name}; expected {', '.join(kind.endings)}")
+    bare = mark is not None and file_format == "NPY"
+    return ("the mark of provenance is left out (NPY has no XMP)",) if bare else ()
 
 
 def _notes(

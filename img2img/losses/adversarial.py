@@ -31,6 +31,10 @@ class AdversarialLoss(ABC):
     def generator(self, fake: list[Tensor], real: list[Tensor]) -> Tensor:
         """Return the generator's loss of the maps of its fakes; only a relativistic one reads those of real images."""
 
+    @abstractmethod
+    def certainty(self, real: list[Tensor], fake: list[Tensor]) -> list[Tensor]:
+        """Return maps that are positive where the discriminator takes real images for real."""
+
 
 class Absolute(AdversarialLoss):
     """A loss that judges real images and fakes by themselves."""
@@ -56,6 +60,11 @@ class Absolute(AdversarialLoss):
         """Return the generator's loss."""
         del real
         return sum((self.fool(f) for f in fake), start=fake[0].new_zeros(())) / len(fake)
+
+    def certainty(self, real: list[Tensor], fake: list[Tensor]) -> list[Tensor]:
+        """D(x) - midpoint."""
+        del fake
+        return [logits - self.midpoint for logits in real]
 
 
 class BCE(Absolute):
@@ -169,6 +178,10 @@ class Relativistic(AdversarialLoss):
     def generator(self, fake: list[Tensor], real: list[Tensor]) -> Tensor:
         """F(D(G) - D(x))."""
         return self._mean(fake, real)
+
+    def certainty(self, real: list[Tensor], fake: list[Tensor]) -> list[Tensor]:
+        """D(x) - D(G)."""
+        return [high - low for high, low in zip(real, fake, strict=True)]
 
     def _mean(self, higher: list[Tensor], lower: list[Tensor]) -> Tensor:
         pairs = list(zip(higher, lower, strict=True))

@@ -97,9 +97,10 @@ def _coloured(images: Tensor, drawn: Tensor, judged: int) -> Tensor:
 class AdaptiveProbability(nn.Module):
     """Raises the probability while the discriminator is too sure of real images, and lowers it else (ADA, section 3).
 
-    r_t = E[sign(D(real) - midpoint)]; every 4 batches the probability goes up where r_t > 0.6, down where it is below,
-    by as much as takes it from 0 to 1 in ``ADAPTATION_IMAGES`` images. State of the training: it is in the
-    ``state_dict``. Stays on the device; several processes agree on one r_t.
+    r_t = E[sign(c)] with c = D(real) - midpoint, or D(real) - D(fake) of a relativistic loss; every 4 batches the
+    probability goes up where r_t > 0.6, down where it is below, by as much as takes it from 0 to 1 in
+    ``ADAPTATION_IMAGES`` images. State of the training: it is in the ``state_dict``. Stays on the device; several
+    processes agree on one r_t.
     """
 
     probability: Tensor
@@ -111,17 +112,16 @@ class AdaptiveProbability(nn.Module):
         self.register_buffer("signs", torch.zeros(2))  # sum of signs, and images counted
 
     @torch.no_grad()
-    def watch(self, real_logits: list[Tensor], midpoint: float, batches: int) -> None:
+    def watch(self, certainty: list[Tensor], batches: int) -> None:
         """Take a batch into account.
 
         Args:
-            real_logits: maps [B, 1, h, w] of real images as they were shown.
-            midpoint: logit of an undecided discriminator.
+            certainty: c, maps [B, 1, h, w] of images as they were shown.
             batches: batches before this one.
         """
-        images = float(len(real_logits[0]))
-        sign = torch.stack([(logits - midpoint).sign().mean() for logits in real_logits]).mean()
-        sound = torch.stack([logits.isfinite().all() for logits in real_logits]).all()
+        images = float(len(certainty[0]))
+        sign = torch.stack([sure.sign().mean() for sure in certainty]).mean()
+        sound = torch.stack([sure.isfinite().all() for sure in certainty]).all()
         counted = torch.stack([sign * images, torch.full_like(sign, images)])
         counted = torch.where(sound, counted, 0.0)  # a batch that will be skipped has no say
         if distributed.is_available() and distributed.is_initialized():

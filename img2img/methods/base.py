@@ -154,7 +154,8 @@ class TranslationModule(Configured, LightningModule, ABC):
             self.levers,
         )
         self.observed, self.gradient_norms, self.skipped = {}, {}, None
-        factor = schedule.factor(self.images, self.seconds)
+        batch_images = len(batch.a) * self.trainer.world_size
+        factor = schedule.factor(self.images, self.seconds) * self.optimization.batch_factor(batch_images)
         take_over_reduction(self.trainer)
         self._undo.begin(self.device)
         try:
@@ -167,7 +168,7 @@ class TranslationModule(Configured, LightningModule, ABC):
         loop = self.trainer.fit_loop.epoch_loop.manual_optimization
         loop._on_before_step()  # noqa: SLF001 (global_step counts this batch, once)
         loop._on_after_step()  # noqa: SLF001
-        losses = self._finish(len(batch.a) * self.trainer.world_size, logged)
+        losses = self._finish(batch_images, logged)
         if self.skipped is None:
             clock = {"images": float(self.images), "batches": float(self.batches)}
             rate = {"learning_rate": self.optimization.learning_rate * factor}
@@ -272,13 +273,10 @@ class TranslationModule(Configured, LightningModule, ABC):
     # Length and averages
 
     def schedule(self) -> Schedule:
-        """Return the learning-rate schedule over the whole length.
-
-        Raises:
-            ValueError: if decay and length do not go together.
-        """
+        """Return the learning-rate schedule over the whole length; ValueError where decay and length disagree."""
         o, length = self.optimization, self._length()
-        return Schedule(length, o.decay, o.decay_from, o.warmup(length.images_per_epoch))
+        warmup = o.warmup(length.images_per_epoch)
+        return Schedule(length, o.decay, o.decay_from, warmup, o.decay_to, o.warmup_share)
 
     def _length(self) -> Length:
         """Return the one length: set by the command, or read from a plain Trainer's limits."""
@@ -325,8 +323,7 @@ class TranslationModule(Configured, LightningModule, ABC):
             for direction, average in self._averages.items():
                 average.update(self.generators()[cast("Direction", direction)], self.images, batch_images)
         now = time.monotonic()
-        self.seconds += now - self._since
-        self._since = now
+        self.seconds, self._since = self.seconds + now - self._since, now
         self.seconds, self.wishes, losses = ranks.agree(self.seconds, self.wishes, logged, self.device)
         if self.wishes["stop"] or (self._ends and self._length().progress(self.images, self.seconds) >= 1):
             self.trainer.should_stop = True

@@ -29,6 +29,8 @@ class Critic:
         r1_gamma: gamma of the zero-centred penalty of real images, in units of one patch (Mescheder et al. 2018, arXiv
             1801.04406); 0.1 to 1 is a start, 0 switches it off.
         r2_gamma: gamma of the zero-centred penalty of fakes, see r1_gamma (both: R3GAN, arXiv 2501.05441).
+        gamma_end: share of r1_gamma and r2_gamma that is left at the end of the training, falling by half a cosine
+            (0.1 in R3GAN, arXiv 2501.05441); 1 keeps them.
         penalty_every: batches from one r1 and r2 penalty to the next, weighted by as much (16 in StyleGAN2).
         penalty_form: exact (by double backward, in float32) or differences (in any precision, compiled too); one of
             either makes a discriminator's turn about twice as long.
@@ -51,6 +53,7 @@ class Critic:
     gradient_penalty_weight: float | None = None
     r1_gamma: float = 0.0
     r2_gamma: float = 0.0
+    gamma_end: float = 1.0
     penalty_every: int = 1
     penalty_form: PenaltyForm = "exact"
     label_smoothing: float = 0.0
@@ -65,13 +68,13 @@ class Critic:
         for name in ("turns", "penalty_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"critic.{name}: expected 1 or more, got {getattr(self, name)}")
-        for name in ("gradient_penalty_weight", "r1_gamma", "r2_gamma", "instance_noise"):
+        for name in ("gradient_penalty_weight", "r1_gamma", "r2_gamma", "gamma_end", "instance_noise"):
             if (getattr(self, name) or 0) < 0:
                 raise ValueError(f"critic.{name}: expected 0 or more, got {getattr(self, name)}")
         if not 0 <= self.label_smoothing < 0.5:  # noqa: PLR2004 (from there on a real image would count as a fake)
             raise ValueError(f"critic.label_smoothing: expected from 0 to below 0.5, got {self.label_smoothing}")
         zero_centred = self.r1_gamma or self.r2_gamma
-        for name, default in (("penalty_every", 1), ("penalty_form", "exact")):
+        for name, default in (("penalty_every", 1), ("penalty_form", "exact"), ("gamma_end", 1.0)):
             if getattr(self, name) != default and not zero_centred:
                 raise ValueError(
                     f"critic.{name} {getattr(self, name)} has no penalty to act on: set critic.r1_gamma or "
@@ -120,10 +123,9 @@ def check_critic(critic: Critic, adversarial: AdversarialName, discriminator: nn
         raise ValueError(
             f"{towards_1} pulls slopes to 1 and {' and '.join(on)} to 0, which contradict each other: leave one out"
         )
-    if critic.augment == "adaptive" and (critic.relativistic or adversarial == "wgan-gp"):
-        signless = "critic.relativistic" if critic.relativistic else "adversarial wgan-gp"
+    if critic.augment == "adaptive" and adversarial == "wgan-gp":
         raise ValueError(
-            f"critic.augment adaptive reads the discriminator's sign, which says nothing with {signless}: "
+            "critic.augment adaptive reads the discriminator's sign, which says nothing with adversarial wgan-gp: "
             "set critic.augment to fixed"
         )
     norms = {layer.kind for layer in discriminator.modules() if isinstance(layer, Norm2d)}

@@ -26,6 +26,7 @@ def translator_file(
     domains: tuple[str, str],
     preprocessing: Mapping[str, Any],
     summary: Mapping[str, Any],
+    formats: Mapping[str, Any] | None = None,
 ) -> TranslatorFile:
     """Gather averaged and raw weights and everything that is said about them.
 
@@ -34,6 +35,7 @@ def translator_file(
         domains: names of source and target.
         preprocessing: how training images were prepared.
         summary: what to say about the training beyond method, images, batches and seconds.
+        formats: of the files, by domain ``a`` and ``b``, see ``ImageData.formats``; by default pictures.
     """
     names = directions(domains)
     raw = {names[d]: g for d, g in module.generators().items()}
@@ -46,7 +48,7 @@ def translator_file(
         **summary,
     }
     header = header_of(
-        domains, raw, {name: describe(network) for name, network in raw.items()}, preprocessing, training
+        domains, raw, {name: describe(network) for name, network in raw.items()}, preprocessing, training, formats
     )
     tensors: dict[str, Tensor] = {}
     for name, network in raw.items():

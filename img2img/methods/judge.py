@@ -16,6 +16,7 @@ from img2img.methods.augment import AdaptiveProbability, changed
 from img2img.methods.critic import Critic, check_critic, penalty_weight
 from img2img.methods.turns import Step, Turn
 from img2img.networks.base import Discriminator
+from img2img.schedule import faded
 
 
 class Judge(nn.Module):
@@ -72,9 +73,10 @@ class Judge(nn.Module):
             ):
                 if gamma:
                     penalty = self._zero_centred(discriminator, shown, split, step)
+                    gamma = faded(gamma, gamma * self.options.gamma_end, step.progress)  # noqa: PLW2901
                     losses[key] = self.options.penalty_every * gamma * penalty
         if self.adaptive is not None:
-            self.adaptive.watch(real_logits, self.loss.midpoint, step.batches)
+            self.adaptive.watch(self.loss.certainty(real_logits, fake_logits), step.batches)
         observed = {"real_logits": real_logits[0].detach(), "fake_logits": fake_logits[0].detach()}
         return Turn({f"{self.name}/{key}": loss for key, loss in losses.items()}, observed)
 

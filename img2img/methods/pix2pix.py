@@ -6,14 +6,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from img2img.batch import Batch
 from img2img.losses.adversarial import AdversarialName
+from img2img.losses.pyramid import pyramid_l1
 from img2img.methods.base import TranslationModule
 from img2img.methods.critic import Critic
 from img2img.methods.judge import Judge
@@ -22,6 +23,10 @@ from img2img.methods.turns import Direction, Player, Step, Turn
 from img2img.networks.base import DiscriminatorFactory, Generator, GeneratorFactory
 from img2img.networks.discriminators.patch import PatchDiscriminator
 from img2img.networks.generators.unet import UNetGenerator
+from img2img.schedule import faded
+
+_DISCRIMINATOR_FROM = 0.8
+"""Of the share in which the generator has the error alone: from then on the discriminator learns."""
 
 
 class Images(NamedTuple):
@@ -45,12 +50,21 @@ class Pix2Pix(TranslationModule):
         adversarial: adversarial loss; the paper's is bce.
         adversarial_weight: weight of the adversarial loss of the generator.
         l1_weight: weight of the mean absolute error (100 in the paper).
+        l1_end: share of l1_weight that is left at the end of the training, falling by half a cosine; 1 keeps it. L1
+            first, texture later, is this package's choice.
+        num_l1_scales: sizes at which the error is taken, see :func:`img2img.losses.pyramid.pyramid_l1`; 1 in the paper.
+        adversarial_from: share of the training up to which the generator has the error alone, so that the
+            discriminator never sees noise (as SRGAN, Ledig et al. 2017, section 3.2, arXiv 1609.04802, begins from a
+            network trained by its error); in the last fifth of it the discriminator already learns.
         conditional: the discriminator sees the source beside the target; False is the paper's ablation.
         feature_matching_weight: weight of feature matching (pix2pixHD, Wang et al. 2018, equation 4, arXiv 1711.11585);
             0 switches it off. With it the discriminator also looks at the real image in the generator's turn.
         critic: how the discriminator judges: turns, penalties, noise, augmentation.
         optimization: learning rate, schedule, initialisation, averaging.
         seed: decides the method's own random draws.
+
+    Raises:
+        ValueError: for a share out of its range.
     """
 
     paired = True
@@ -64,6 +78,9 @@ class Pix2Pix(TranslationModule):
         adversarial: AdversarialName = "bce",
         adversarial_weight: float = 1.0,
         l1_weight: float = 100.0,
+        l1_end: float = 1.0,
+        num_l1_scales: int = 1,
+        adversarial_from: float = 0.0,
         conditional: bool = True,
         feature_matching_weight: float = 0.0,
         critic: Critic = Critic(),  # noqa: B008 (frozen)
@@ -71,12 +88,17 @@ class Pix2Pix(TranslationModule):
         seed: int = 0,
     ) -> None:
         super().__init__(optimization, seed)
+        if not 0 <= l1_end < math.inf:
+            raise ValueError(f"l1_end: expected 0 or more, got {l1_end}")
+        if not 0 <= adversarial_from < 1:
+            raise ValueError(f"adversarial_from: expected from 0 to below 1, got {adversarial_from}")
         self.channels_a, self.channels_b = channels_a, channels_b
         self.generator = generator(channels_a, channels_b)
         self.discriminator = discriminator(channels_a + channels_b if conditional else channels_b)
         self.initialise(self.generator, self.discriminator)
         self.judge = Judge("discriminator", critic, adversarial, self.discriminator)
-        self.adversarial_weight, self.l1_weight = adversarial_weight, l1_weight
+        self.adversarial_weight, self.adversarial_from = adversarial_weight, adversarial_from
+        self.l1_weight, self.l1_end, self.num_l1_scales = l1_weight, l1_end, num_l1_scales
         self.feature_matching_weight = feature_matching_weight
         self.conditional = conditional
         self.critic = critic
@@ -98,15 +120,17 @@ class Pix2Pix(TranslationModule):
         """Return the losses of equation 1 (discriminator) or 4 (generator)."""
         condition = batch.a if self.conditional else None
         if player.name == "discriminator":
+            if step.progress < _DISCRIMINATOR_FROM * self.adversarial_from:
+                return Turn({}, {})
             return self.judge.turn(self.discriminator, batch.b, images.fake.detach(), step, condition)
         if not self.moves(step, self.critic.turns):
             return Turn({}, {})
-        match = self.feature_matching_weight > 0
-        opinion = self.judge.fool(self.discriminator, batch.b, images.fake, step, condition, match=match)
-        losses = {
-            "generator/adversarial": self.adversarial_weight * opinion["adversarial"],
-            "generator/l1": self.l1_weight * F.l1_loss(images.fake, batch.b),
-        }
-        if match:
-            losses["generator/feature_matching"] = self.feature_matching_weight * opinion["feature_matching"]
+        l1_weight = faded(self.l1_weight, self.l1_weight * self.l1_end, step.progress)
+        losses = {"generator/l1": l1_weight * pyramid_l1(images.fake, batch.b, self.num_l1_scales)}
+        if step.progress >= self.adversarial_from:
+            match = self.feature_matching_weight > 0
+            opinion = self.judge.fool(self.discriminator, batch.b, images.fake, step, condition, match=match)
+            losses["generator/adversarial"] = self.adversarial_weight * opinion["adversarial"]
+            if match:
+                losses["generator/feature_matching"] = self.feature_matching_weight * opinion["feature_matching"]
         return Turn(losses, {"fake": images.fake.detach()})

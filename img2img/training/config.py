@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -19,9 +20,9 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from img2img import methods
 from img2img.configured import find_class, nearest
 from img2img.data.derive import Derivation
-from img2img.data.module import ImageData
+from img2img.data.module import ImageData, channels_in
 from img2img.devices import DeviceName, PrecisionName
-from img2img.errors import ConfigError
+from img2img.errors import ConfigError, Img2ImgError
 from img2img.methods.base import TranslationModule
 from img2img.networks import discriminators, generators
 from img2img.networks.base import Discriminator, Generator
@@ -177,15 +178,41 @@ def resolve(words: Sequence[str]) -> Resolved:
     parser.add_subclass_arguments(TranslationModule, "model", required=True)
     parser.add_class_arguments(ImageData, "data")
     parser.add_argument("--training", type=Training, default=Training())
-    for channels in ("channels_a", "channels_b"):
-        parser.link_arguments(f"data.{channels}", f"model.init_args.{channels}")
+    refused: list[Img2ImgError] = []
+    sources = tuple(f"data.{key}" for key in ("root", "columns", "domains", "to", "channels_a", "channels_b"))
+    for number, channels in enumerate(("channels_a", "channels_b")):
+        link = functools.partial(_channels, refused, number)
+        parser.link_arguments(sources, f"model.init_args.{channels}", compute_fn=link)
     parser.link_arguments("training.seed", "model.init_args.seed")
     parser.link_arguments("training.seed", "data.seed")
     parser.link_arguments("model", "data.paired", compute_fn=_is_paired)
     try:
-        return Resolved(parser, parser.parse_args(list(words)))
+        resolved = Resolved(parser, parser.parse_args(list(words)))
     except ArgumentError as error:
         raise ConfigError(_in_one_line(str(error))) from error
+    if refused:
+        raise refused[0]
+    return resolved
+
+
+def _channels(
+    refused: list[Img2ImgError],
+    number: int,
+    root: Any,
+    columns: Any,
+    domains: Any,
+    to: Any,
+    channels_a: Any,
+    channels_b: Any,
+) -> Any:
+    """Return the channels of a side; a manifest's fault is kept for later, as the parser would say it in ten lines."""
+    if root is None:
+        return (channels_a, channels_b)[number]
+    try:
+        return channels_in(root, columns, domains, to, (channels_a, channels_b))[number]
+    except Img2ImgError as error:
+        refused.append(error)
+        return 3
 
 
 def _is_paired(model: Any) -> bool:

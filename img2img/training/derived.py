@@ -7,7 +7,6 @@ from typing import Any
 from img2img.configured import describe
 from img2img.data.module import ImageData
 from img2img.errors import DataError
-from img2img.image import to_pixels
 from img2img.translate.drawings import Drawings
 
 _MEASURED = 128
@@ -38,8 +37,8 @@ def _drawings(data: ImageData) -> list[Any]:
     found = []
     for i in range(count):
         try:
-            drawing, _ = data.transforms.fixed_pair(split, i * len(split.b) // count, (data.channels_a, 3))
+            drawing, _ = data.transforms.fixed_pair(split, i * len(split.b) // count)
         except DataError:
             continue  # the training names unreadable files when it meets them
-        found.append(to_pixels(drawing))
+        found.append(drawing.permute(1, 2, 0).numpy())
     return found

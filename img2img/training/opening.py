@@ -78,11 +78,17 @@ def say(
     together = data.batch_size * world.size
     optimization = module.optimization
     if together > 1 or optimization.accumulate > 1:
+        rate = (
+            f"stays {optimization.learning_rate:g} at any batch (for batch 1 in the papers; with Adam, times the root "
+            f"of the batch is a usual choice: {optimization.learning_rate * together**0.5:.2g})"
+        )
+        if optimization.rate_for_batch is not None:
+            follows = optimization.learning_rate * optimization.batch_factor(together)
+            rate = f"of {optimization.learning_rate:g} for {optimization.rate_for_batch} images is {follows:.2g} here"
         cut = f", computed in {optimization.accumulate} parts" if optimization.accumulate > 1 else ""
         console.print(
             f"global batch: {world.size} process{'es' * (world.size > 1)} x {data.batch_size} = {together}{cut}; the "
-            f"learning rate stays {optimization.learning_rate:g} at any batch (for batch 1 in the papers; with Adam, "
-            f"times the root of the batch is a usual choice: {optimization.learning_rate * together**0.5:.2g})",
+            f"learning rate {rate}",
             highlight=False,
             soft_wrap=True,
         )

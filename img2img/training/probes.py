@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader, Subset
 
 from img2img.batch import Batch
 from img2img.data.datasets import FixedDataset, collate
-from img2img.data.folder import Split
 from img2img.data.module import ImageData
-from img2img.image import Pixels, to_pixels
+from img2img.data.source import Split
+from img2img.image import Pixels, seen_of, to_pixels
 from img2img.losses.adversarial import Wasserstein
 from img2img.methods.base import TranslationModule
 from img2img.methods.judge import Judge
@@ -121,6 +121,7 @@ class Probe:
             "ba": f"{data.domains[1]} to {data.domains[0]}",
         }
         self.held_out, self.training = (_load(data, split) for split in (data.layout.validation, data.layout.train))
+        self.sides = data.sides
         self.picture: dict[str, Picture] = {}
 
     @torch.no_grad()
@@ -143,13 +144,16 @@ class Probe:
                 name = self.names[direction]
                 inputs, targets = held_out if direction == "ab" else held_out[::-1]
                 outputs = _through(network, inputs, batch_size)
-                found = images_of(inputs, outputs, targets, paired=self.paired)
-                shown = {"input": inputs, "output": outputs, "target" if self.paired else "other domain": targets}
+                side, other = self.sides if direction == "ab" else self.sides[::-1]
+                seen = seen_of(side, inputs), seen_of(other, outputs), seen_of(other, targets)
+                found = images_of(*seen, paired=self.paired)
+                shown = dict(zip(("input", "output", "target" if self.paired else "other domain"), seen, strict=True))
                 back = networks.get(_OTHER[direction])
                 if back is not None and not self.paired:
                     cycle, (clean, noisy) = self._cycle(back, inputs, outputs, batch_size)
                     found |= cycle
-                    shown = {"input": inputs, "output": outputs, "way back": clean, "way back after noise": noisy}
+                    ways = {"way back": seen_of(side, clean), "way back after noise": seen_of(side, noisy)}
+                    shown = {"input": seen[0], "output": seen[1], **ways}
                 learnt = training if direction == "ab" else Pair(*training[::-1])
                 if self.paired:
                     found |= self._fit(network, inputs, outputs, targets, learnt, batch_size)
@@ -273,12 +277,12 @@ def _through(network: Generator, images: Tensor, batch_size: int) -> Tensor:
 
 def _load(data: ImageData, split: Split) -> Pair:
     height, width = data.preprocessing.size
-    dataset = FixedDataset(split, (data.channels_a, data.channels_b), data.transforms)
+    dataset = FixedDataset(split, data.transforms)
     distinct = min(len(split.a), len(split.b))
     count = min(PROBED, max(_MAX_VALUES // (3 * height * width), _FEWEST), distinct)
     chosen = Subset(dataset, [i * distinct // count for i in range(count)])
     loader = DataLoader(chosen, batch_size=count, collate_fn=collate, generator=torch.Generator())
-    batch = next(iter(loader))
+    batch = data.finished(next(iter(loader)))
     return Pair(batch.a, batch.b)
 
 

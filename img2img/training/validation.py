@@ -20,7 +20,17 @@ from torch import Tensor
 from img2img.batch import Batch
 from img2img.checkpoint import FILE_NAME, save_translator
 from img2img.data.module import ImageData
-from img2img.image import TEMPORARY_PREFIX, montage, to_pixels, with_channels
+from img2img.image import (
+    TEMPORARY_PREFIX,
+    Pixels,
+    Side,
+    montage,
+    plain_picture,
+    seen_of,
+    shown_image,
+    to_pixels,
+    with_channels,
+)
 from img2img.methods import ranks
 from img2img.methods.base import TranslationModule
 from img2img.methods.export import directions, translator_file
@@ -135,15 +145,16 @@ class Validation(Callback):
         features: dict[str, list[Tensor]] = {}
         for batch in loader:
             self.notes.take(batch.notes)
-            moved = Batch(batch.a.to(module.device), batch.b.to(module.device), *batch[2:])
+            moved = self.data.finished(Batch(batch.a.to(module.device), batch.b.to(module.device), *batch[2:]))
             found = module.score(moved)
             for name, value in found.scores.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
             if not module.paired:
                 images = {"real_b": moved.b, "real_a": moved.a}
                 images |= {f"fake_{direction[1]}": fake for direction, fake in found.fakes.items()}
+                sides = dict(zip("ab", self.data.sides, strict=True))
                 for name, image in images.items():
-                    features.setdefault(name, []).append(random_features(image))
+                    features.setdefault(name, []).append(random_features(seen_of(sides[name[-1]], image)))
         self.scores = {f"validation/{name}": total / len(loader) for name, total in sums.items()}
         if not module.paired and len(loader) > 1:
             self.scores |= _random_kids({name: torch.cat(rows) for name, rows in features.items()})
@@ -162,7 +173,7 @@ class Validation(Callback):
 
     def show(self, trainer: Trainer, module: TranslationModule) -> None:
         """Write the translator, panels of some held-out images, and the page."""
-        batches = list(self.data.val_dataloader(self.samples))
+        batches = [self.data.finished(batch) for batch in self.data.val_dataloader(self.samples)]
         p = self.data.preprocessing
         file = translator_file(
             module,
@@ -173,6 +184,7 @@ class Validation(Callback):
                 "scores": {name: round(value, 6) for name, value in self.scores.items()},
                 "config": {k: v for k, v in self.config.items() if k != "data"},
             },
+            self.data.formats,
         )
         save_translator(self.run / FILE_NAME, file)
         for direction, panel in self._panels(trainer, module, batches, file.header).items():
@@ -195,7 +207,10 @@ class Validation(Callback):
                 source, other = (batch.a, batch.b) if forward else (batch.b, batch.a)
                 result = translator(source, to)
                 third = other if module.paired else translator(result, back) if len(networks) > 1 else result
-                rows.append([to_pixels(image[0]) for image in (source, result, third)])
+                of = (0, 1, 1 if module.paired or len(networks) == 1 else 0)
+                sides = self.data.sides if forward else self.data.sides[::-1]
+                shown = zip(of, (source, result, third), strict=True)
+                rows.append([_shown(sides[side], image[0]) for side, image in shown])
             panels[direction] = montage([[Image.fromarray(with_channels(pixels, 3)) for pixels in row] for row in rows])
             names = [batch.names_a[0] if forward else batch.names_b[0] for batch in batches]
             log_samples(trainer, direction, names, rows, paired=module.paired)
@@ -209,6 +224,10 @@ class Validation(Callback):
 
 BEST_NAME = "best.safetensors"
 """The translator that validated best; ``translator.safetensors`` is the last one."""
+
+
+def _shown(side: Side, image: Tensor) -> Pixels:
+    return to_pixels(image) if plain_picture(side) else shown_image(side, image)
 
 
 def _show_in(trainer: Trainer, key: str, panel: Image.Image, batches: int) -> None:

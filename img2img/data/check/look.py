@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from img2img.data.folder import Half, Source
+from img2img.data.source import Half, Source
 from img2img.data.split import QUARTER_TURNS, orientation
 from img2img.data.transforms import on_white
 from img2img.errors import DataError

@@ -10,10 +10,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from img2img.data.folder import Source, Split, recognise
+from img2img.data.folder import recognise
 from img2img.data.shards import BLOCK_BYTES, FORMAT, INDEX, encoded
+from img2img.data.source import Source, Split
 from img2img.data.tools.divide import SPLITS
 from img2img.data.tools.placing import whole_folder
+from img2img.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ def write_shards(
     """Put every image of a data folder into tar files, bytes as they are.
 
     Files of one stem in both domains lie next to each other, in one tar file. Names in it are
-    ``SPLIT/STEM.DOMAIN.ENDING``, with dots of stem and domain as ``%2E``, so that WebDataset takes what belongs together
-    for one sample; the index has the names that they had.
+    ``SPLIT/STEM.DOMAIN.ENDING``, with dots of stem and domain as ``%2E``, so that WebDataset takes what belongs
+    together for one sample; the index has the names that they had.
 
     Args:
         roots: the data folder, or two.
@@ -56,8 +58,11 @@ def write_shards(
         DataError: if there is no known layout, a file cannot be read, or ``out`` holds something.
         OSError: if the disk is full or may not be written.
     """
+    for root in roots:
+        if not root.is_dir():
+            raise DataError(f"{root}: expected a data folder")
     kind, names, splits = recognise(list(roots), domains)
-    if domains is not None:
+    if domains is not None:  # of halves and of trainA and trainB, too
         names = (domains[0], domains[1])
     total = sum(len(split.a) + (len(split.b) if kind != "side by side" else 0) for split in splits.values())
     files: dict[str, dict[str, int]] = {}

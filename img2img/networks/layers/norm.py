@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import gcd
 from typing import Any, Literal
 
 import torch
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-NormName = Literal["instance", "batch", "batch-running", "none"]
+NormName = Literal["instance", "batch", "batch-running", "group", "none"]
 """How a network normalises.
 
 * ``instance``: per image, no weights (CycleGAN's PyTorch port).
@@ -18,12 +19,17 @@ NormName = Literal["instance", "batch", "batch-running", "none"]
   any batch or device count. Equal to instance norm with learned weights, bit for bit, hence batchable,
   deterministic and exportable. (Also what the Lua CycleGAN calls instance norm: per image, with weights.)
 * ``batch-running``: the textbook batch norm, statistics over the batch in training, running averages afterwards.
+* ``group``: per image over groups of 16 channels, or fewer where 16 does not divide them, with learned weights (Wu and
+  He 2018, arXiv 1803.08494).
 * ``none``: no norm.
 """
 
+_CHANNELS_PER_GROUP = 16
+"""The best of Wu and He 2018, table 3, at a fixed number of channels per group."""
+
 
 class Norm2d(nn.Module):
-    """Normalises each channel to zero mean and unit variance, then scales and shifts if it has weights.
+    """Normalises each channel, or group, to mean 0 and variance 1, then scales and shifts if it has weights.
 
     y = (x - mean) / sqrt(var + eps) * weight + bias, with the biased variance (Ioffe and Szegedy 2015, Ulyanov et
     al. 2016). Statistics are computed in float32 whatever the precision of the activations.
@@ -37,9 +43,10 @@ class Norm2d(nn.Module):
     Attributes:
         synchronised: ``batch-running`` only: when several processes train together, take the statistics over the
             batches of all of them, as if they were one batch; False takes each process's own.
-        given: ``instance`` and ``batch`` only: called with the features, returns the mean and the biased variance to
-            normalise with, float32 [C] each; None takes those of the features themselves. So tiles of one image are
-            normalised by the statistics of the whole (:mod:`img2img.translate.statistics`).
+        given: for all but ``batch-running``: called with the features, returns mean and biased variance of each
+            channel to normalise with, float32 [C] each; None takes those of the features themselves. So tiles of one
+            image are normalised by the statistics of the whole (:mod:`img2img.translate.statistics`). Those of a
+            group follow from those of its channels.
     """
 
     running_mean: Tensor | None
@@ -50,12 +57,13 @@ class Norm2d(nn.Module):
     def __init__(
         self,
         channels: int,
-        kind: Literal["instance", "batch", "batch-running"],
+        kind: Literal["instance", "batch", "batch-running", "group"],
         eps: float = 1e-5,
         momentum: float = 0.1,
     ) -> None:
         super().__init__()
         self.channels, self.kind, self.eps, self.momentum = channels, kind, eps, momentum
+        self.num_groups = channels // gcd(channels, _CHANNELS_PER_GROUP) if kind == "group" else channels
         affine = kind != "instance"
         self.weight = nn.Parameter(torch.ones(channels)) if affine else None
         self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
@@ -68,7 +76,10 @@ class Norm2d(nn.Module):
         if self.running_mean is None:
             weight, bias = self._weight_and_bias(features)
             if self.given is not None:
-                return F.batch_norm(features, *self.given(features), weight, bias, eps=self.eps)
+                mean, variance = self._of_groups(*self.given(features))
+                return F.batch_norm(features, mean, variance, weight, bias, eps=self.eps)
+            if self.kind == "group":
+                return F.group_norm(features, self.num_groups, weight, bias, self.eps)
             if _is_one_nhwc_image(features):  # instance norm would bring it into another order and leave it there
                 return F.batch_norm(features, None, None, weight, bias, training=True, eps=self.eps)
             return F.instance_norm(features, weight=weight, bias=bias, eps=self.eps)
@@ -91,6 +102,15 @@ class Norm2d(nn.Module):
             return self.weight, self.bias
         exact = torch.promote_types(features.dtype, torch.float32)
         return features.new_ones(self.channels, dtype=exact), features.new_zeros(self.channels, dtype=exact)
+
+    def _of_groups(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        """Return for each channel the moments of its group: E[mean] and E[var] + Var[mean] over its channels."""
+        if self.kind != "group":
+            return mean, variance
+        means, variances = (moment.view(self.num_groups, -1) for moment in (mean, variance))
+        size = means.shape[1]
+        pooled = variances.mean(1) + means.var(1, correction=0)
+        return means.mean(1).repeat_interleave(size), pooled.repeat_interleave(size)
 
     def _over_all_processes(self, features: Tensor) -> Tensor:
         """Normalise by the joint batch: counts, means and variances are pooled as in Chan et al. 1979.
