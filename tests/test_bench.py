@@ -9,6 +9,7 @@ import tomllib
 import pytest
 import torch
 
+from img2img.data.bench import waiting
 from img2img.data.folder import find_layout
 from img2img.errors import ConfigError
 from img2img.shipped import shipped
@@ -145,15 +146,18 @@ def test_bench_train_without_data_says_what_to_give():
 
 def test_bench_data_times_every_loader_and_names_the_bound(pairs, tmp_path, monkeypatch):
     monkeypatch.setenv("IMG2IMG_CACHE", str(tmp_path / "cache"))
-    said = run_here("bench", "data", pairs, "--size", 32, "--count", 4, "--rounds", 1).stdout
+    said = run_here("bench", "data", pairs, "--size", 32, "--count", 4, "--rounds", 1, "--photometric", 0.5).stdout
     for kind in ("paired", "unpaired"):
         table = said[said.index(f"\n{kind} ") :].splitlines()
-        assert [line[:15].strip() for line in table[2:7]] == [
-            "published",
-            "ours",
-            "cache ram",
-            "cache disk",
-            "ours, 1 worker",
-        ]
-        assert all(float(line[15:].split()[0]) > 0 for line in table[2:7])
-        assert table[8].split()[1] in {"decode", "resize", "crop", "to", "floats"}
+        names = ["published", "ours", "augment device", "cache ram", "cache disk", "ours, 1 worker", "ram, 1 worker"]
+        assert [line[:15].strip() for line in table[2:9]] == names
+        assert all(float(line[15:].split()[0]) > 0 for line in table[2:9])
+        assert all(0 <= int(line.split()[-1].rstrip("%")) <= 100 for line in table[2:9])
+        assert table[10].split()[1] in {"decode", "resize", "crop", "to", "floats"}
+
+
+def test_waiting_is_what_a_step_leaves_over():
+    assert waiting(100, 1, 0.01, beside=False) == pytest.approx(0.5)  # as long to load as to compute
+    assert waiting(100, 1, 0.01, beside=True) == 0
+    assert waiting(50, 1, 0.01, beside=True) == pytest.approx(0.5)
+    assert waiting(400, 4, 0.01, beside=False) == pytest.approx(0.5)

@@ -20,7 +20,7 @@ from img2img.data.check import KINDS, SEVERITIES, Kind, check, pairing, tree
 from img2img.data.check.alike import SAME, close, likeness, same
 from img2img.data.check.look import look
 from img2img.data.check.matching import exchanged, match
-from img2img.data.folder import Source
+from img2img.data.source import Source
 from img2img.data.transforms import load_pixels
 from img2img.errors import DataError
 from tests.broken_sets import BROKEN, GOOD, scene

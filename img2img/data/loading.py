@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from img2img.data.cache import Store
-from img2img.data.folder import Source
+from img2img.data.source import Source
 from img2img.data.transforms import Transforms, decoded, half_of, load_side
 from img2img.image import Pixels, Side, with_channels
 

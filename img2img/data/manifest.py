@@ -12,7 +12,8 @@ from typing import Any
 
 from img2img.configured import nearest
 from img2img.data.columns import GRAMMAR, Column, column_options, key_of, parse_column
-from img2img.data.folder import SPLIT_NAMES, Layout, Source, Split
+from img2img.data.folder import SPLIT_NAMES
+from img2img.data.source import Layout, Source, Split
 from img2img.errors import DataError
 from img2img.image import Side
 

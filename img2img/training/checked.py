@@ -5,8 +5,9 @@ from __future__ import annotations
 from rich.console import Console
 
 from img2img.data.check import check_layout, content, copies
-from img2img.data.folder import Layout, Split
 from img2img.data.module import ImageData
+from img2img.data.shards import has_index
+from img2img.data.source import Layout, Split
 
 _MOST_LINES = 5
 _OF_TWO_DOMAINS = {copies.SAME_DOMAINS, copies.SAME_PAIRS, content.NAMES}
@@ -23,6 +24,9 @@ def say_findings(console: Console, data: ImageData) -> None:
     assert data.layout is not None
     if data.listed:
         return  # every file of a manifest has been looked at
+    if has_index(data.roots):
+        console.print("data in shards: not checked; img2img data check looks at the folder before", highlight=False)
+        return
     layout = data.layout
     if data.held_out and layout.validation is not None:  # held-out images are training images for this purpose
         train = Split(layout.train.a + layout.validation.a, layout.train.b + layout.validation.b)

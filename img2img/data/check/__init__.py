@@ -8,8 +8,10 @@ from pathlib import Path
 from img2img.data.check import advice, content, copies, counts, files, listed, pairing, sizes, tree
 from img2img.data.check.finding import SEVERITIES, Finding, Kind, Report, Severity, kinds, sort
 from img2img.data.check.gallery import Gallery
-from img2img.data.folder import LAYOUTS, Layout, Source, find_layout
+from img2img.data.folder import LAYOUTS, find_layout
 from img2img.data.manifest import is_manifest
+from img2img.data.shards import refuse_shards
+from img2img.data.source import Layout, Source
 from img2img.errors import DataError
 
 __all__ = ["KINDS", "SEVERITIES", "Finding", "Kind", "Report", "Severity", "check", "check_layout"]
@@ -45,9 +47,13 @@ def check(
     Returns:
         The report. A folder that cannot be used at all is a finding, not an exception. Of a manifest all files are
         looked at, quick or not.
+
+    Raises:
+        DataError: for a folder of shards.
     """
     if any(map(is_manifest, roots)):
         return listed.report_on(roots, domains=domains, to=to, paired=paired)
+    refuse_shards(roots, "img2img data check")
     try:
         layout = _layout(roots, domains, to)
     except (DataError, OSError) as error:

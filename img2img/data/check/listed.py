@@ -8,8 +8,9 @@ from pathlib import Path
 
 from img2img.data.check.counts import LAYOUT
 from img2img.data.check.finding import Finding, Kind, Report
-from img2img.data.folder import Layout, directed
+from img2img.data.folder import directed
 from img2img.data.manifest import Manifest, layout_of, read_manifest, sides_of
+from img2img.data.source import Layout
 from img2img.data.verify import Look, look
 from img2img.errors import DataError
 
