@@ -66,6 +66,16 @@ def test_a_function_of_another_package_gets_what_is_made_for_it_once():
         derive.Extractor()
 
 
+def test_loader_processes_that_run_other_packages_are_started_anew(tmp_path):
+    for i in range(3):
+        Image.fromarray(photo(i)).save(tmp_path / f"{i}.png")
+    for part in (EXTRACTOR, derive.Mixture([EXTRACTOR]), derive.Canny()):
+        data = img2img.ImageData(str(tmp_path), paired=True, derive=part, size=16, load_size=16, workers=1)
+        data.setup()
+        context = data.train_dataloader().multiprocessing_context
+        assert (context is not None and context.get_start_method() == "spawn") == part.foreign
+
+
 EXTRACTOR = derive.Extractor(f"{__name__}.foreign_extractor", {"level": 3}, invert=True)
 SUBJECTS = [
     *(kind() for kind in DERIVATIONS),

@@ -15,7 +15,7 @@ from img2img.data.columns import GRAMMAR, Column, column_options, key_of, parse_
 from img2img.data.folder import SPLIT_NAMES
 from img2img.data.source import Layout, Source, Split
 from img2img.errors import DataError
-from img2img.image import Side
+from img2img.image import Side, channels_of
 
 MANIFEST_SUFFIXES = (".csv", ".jsonl")
 _SPLIT = "split"
@@ -281,3 +281,43 @@ def sides_of(manifests: Sequence[Manifest], *, one_way: bool) -> tuple[Side, Sid
             raise DataError(f"{names} line 1, column {second}: a second one of side {side}; a translation is one file")
         found.append(kinds)
     return found[0], found[1]
+
+
+def manifests_of(roots: Sequence[Path], columns: str | Mapping[str, Any] | None) -> list[Manifest]:
+    """Read one manifest, or two with a side each.
+
+    Raises:
+        DataError: see :func:`img2img.data.manifest.read_manifest`.
+    """
+    if not all(map(is_manifest, roots)) or len(roots) > 2:  # noqa: PLR2004 (one for each side)
+        raise DataError(f"expected one list, or two with a side each, got {' '.join(map(str, roots))}")
+    if columns is not None and len(roots) > 1:
+        raise DataError("columns: of two lists each has its own options beside it, NAME.columns.yaml; leave it out")
+    return [read_manifest(root, columns) for root in roots]
+
+
+def channels_in(
+    root: str | list[str],
+    columns: str | Mapping[str, Any] | None,
+    domains: Sequence[str] | None,
+    to: str | None,
+    channels: tuple[int, int],
+) -> tuple[int, int]:
+    """Return the channels of source and target before any file but a manifest is looked at.
+
+    Args:
+        root: see :class:`ImageData`, as the next three.
+        columns: see there.
+        domains: see there.
+        to: see there.
+        channels: asked for, of a folder.
+
+    Raises:
+        DataError: for a manifest that cannot be used.
+    """
+    roots = [Path(one) for one in ([root] if isinstance(root, str) else root)]
+    if not any(map(is_manifest, roots)):
+        return channels
+    manifests = manifests_of(roots, columns)
+    a, b = map(channels_of, sides_of(manifests, one_way=True))
+    return (b, a) if to == domains_of(manifests, domains)[0] else (a, b)

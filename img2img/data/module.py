@@ -19,7 +19,7 @@ from img2img.data.cache import CacheName, Store
 from img2img.data.datasets import FixedDataset, Item, PairedDataset, UnpairedDataset, collate
 from img2img.data.derive.base import Derivation
 from img2img.data.folder import directed, find_layout, find_photos
-from img2img.data.manifest import Manifest, domains_of, is_manifest, layout_of, read_manifest, sides_of
+from img2img.data.manifest import is_manifest, layout_of, manifests_of, sides_of
 from img2img.data.phases import Phased, late_from
 from img2img.data.sampler import EpochSampler, SeekableLoader
 from img2img.data.source import Layout, Split
@@ -331,6 +331,8 @@ class ImageData(Configured, LightningDataModule):
             "num_workers": self.workers,
             "persistent_workers": self.workers > 0,
             "pin_memory": torch.cuda.is_available(),
+            # a forked process lacks the threads of what other packages have begun, and waits for them for ever
+            "multiprocessing_context": "spawn" if self.workers and self.derive and self.derive.foreign else None,
         }
 
     def _refuse_faults(self, split: Split) -> None:
@@ -344,46 +346,6 @@ class ImageData(Configured, LightningDataModule):
                     raise DataError(
                         f"{source.label}: {pixels.shape[1]}x{pixels.shape[0]} px is below the crop (--strict)"
                     )
-
-
-def manifests_of(roots: Sequence[Path], columns: str | Mapping[str, Any] | None) -> list[Manifest]:
-    """Read one manifest, or two with a side each.
-
-    Raises:
-        DataError: see :func:`img2img.data.manifest.read_manifest`.
-    """
-    if not all(map(is_manifest, roots)) or len(roots) > 2:  # noqa: PLR2004 (one for each side)
-        raise DataError(f"expected one list, or two with a side each, got {' '.join(map(str, roots))}")
-    if columns is not None and len(roots) > 1:
-        raise DataError("columns: of two lists each has its own options beside it, NAME.columns.yaml; leave it out")
-    return [read_manifest(root, columns) for root in roots]
-
-
-def channels_in(
-    root: str | list[str],
-    columns: str | Mapping[str, Any] | None,
-    domains: Sequence[str] | None,
-    to: str | None,
-    channels: tuple[int, int],
-) -> tuple[int, int]:
-    """Return the channels of source and target before any file but a manifest is looked at.
-
-    Args:
-        root: see :class:`ImageData`, as the next three.
-        columns: see there.
-        domains: see there.
-        to: see there.
-        channels: asked for, of a folder.
-
-    Raises:
-        DataError: for a manifest that cannot be used.
-    """
-    roots = [Path(one) for one in ([root] if isinstance(root, str) else root)]
-    if not any(map(is_manifest, roots)):
-        return channels
-    manifests = manifests_of(roots, columns)
-    a, b = map(channels_of, sides_of(manifests, one_way=True))
-    return (b, a) if to == domains_of(manifests, domains)[0] else (a, b)
 
 
 def _refuse_useless(listed: bool, of_lists: Mapping[str, bool], of_folders: Mapping[str, bool]) -> None:

@@ -20,7 +20,8 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from img2img import methods
 from img2img.configured import find_class, nearest
 from img2img.data.derive import Derivation
-from img2img.data.module import ImageData, channels_in
+from img2img.data.manifest import channels_in
+from img2img.data.module import ImageData
 from img2img.devices import DeviceName, PrecisionName
 from img2img.errors import ConfigError, Img2ImgError
 from img2img.methods.base import TranslationModule

@@ -29,10 +29,12 @@ class Derivation(Configured, ABC):
     Attributes:
         source: what the derived domain is called where no names are given.
         drawing: whether it makes dark strokes on light paper, which ``translate`` then expects.
+        foreign: whether it runs other packages, which may hold threads that a forked loader process would lack.
     """
 
     source: ClassVar[str]
     drawing: ClassVar[bool] = False
+    foreign: bool = False
 
     @abstractmethod
     def __call__(self, photo: Pixels, seed: int) -> Pixels:

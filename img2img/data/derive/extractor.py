@@ -37,6 +37,7 @@ class Extractor(Derivation):
 
     source = "sketch"
     drawing = True
+    foreign = True
 
     def __init__(
         self,

@@ -33,6 +33,7 @@ class Mixture(Derivation):
         if steps < 1:
             raise ValueError(f"steps: expected 1 or more, got {steps}")
         self.parts, self.weights, self.steps = parts, weights, steps
+        self.foreign = any(part.foreign for part in parts)
 
     def __call__(self, photo: Pixels, seed: int) -> Pixels:
         """Draw one, and apply it; see :class:`Derivation`."""
