@@ -262,6 +262,31 @@ def test_single_images_are_tested_in_pairs(tmp_path, sets):
     assert "expected output and target of one size" in said
 
 
+def test_a_users_segmenter_scores_outputs_beside_real_images(tmp_path, sets):
+    """A model that calls bright pixels class 1 is right about the images that its labels were made of."""
+
+    class Bright(torch.nn.Module):
+        def forward(self, images):
+            bright = images.mean(1, keepdim=True)
+            return torch.cat([-bright, bright], 1)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(Bright().eval()).save(str(tmp_path / "bright.pt"))
+    for path in sorted(sets["references"].iterdir()):
+        pixels = np.asarray(Image.open(path)).mean(2) > 127.5
+        (tmp_path / "labels").mkdir(exist_ok=True)
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "labels" / path.name)
+    (tmp_path / "classes.txt").write_text("dark\nbright\n")
+    words = ["evaluate", sets["noise"], sets["references"], "--segmenter", tmp_path / "bright.pt", "--device", "cpu"]
+    assert "expected all three" in run_here(*words, code=1).stderr
+    words += ["--labels", tmp_path / "labels", "--classes", tmp_path / "classes.txt", "--metrics", "pixel_accuracy"]
+    run_here(*words, "--json", tmp_path / "a.json")
+    numbers = json.loads((tmp_path / "a.json").read_text())["numbers"]
+    assert numbers["pixel_accuracy_of_real_images"]["value"] > 0.99
+    assert numbers["pixel_accuracy"]["value"] < 0.95
+
+
 def test_swapped_arguments_are_refused(tmp_path, model, sets):
     """Translations say in their XMP that a network made them: as references of plain files they are a mistake."""
     run_here("translate", model, sets["real"], tmp_path / "made", "--precision", "fp32")

@@ -102,8 +102,11 @@ def evaluate(
         "pairs": len(readable),
         "untranslated": dict(untranslated or {}),
         "features": {one.name: dict(one.record) for one in extractors},
+        "segmentation": None
+        if asked.segmented is None
+        else {"model": asked.segmented.model, "labels": str(asked.segmented.labels)},
         "quantisation": "8-bit integers, as the files hold them",
-        "decoding": "Pillow's convert('RGB'): no colour profile, no orientation, no transparency",
+        "decoding": "for features Pillow's convert('RGB'): no colour profile, no orientation, no transparency",
         "seed": asked.seed,
         "batch": asked.batch,
         "device": processor_name(asked.device),
