@@ -89,7 +89,15 @@ def measure(subject: Subject, measurements: Sequence[Measurement] = MEASUREMENTS
             continue
         found.numbers += [one for one in made.numbers if subject.asked.wants(one.name)]
         found.missing |= made.missing
+    for name in subject.asked.metrics or ():
+        if not any(one == name or one.startswith(f"{name}_") for one in (*names_of(found), *found.missing)):
+            found.missing[name] = "nothing of that name is measured with these --resize and --features"
     return found
+
+
+def names_of(found: Found) -> list[str]:
+    """Return the names of the numbers that were made."""
+    return [number.name for number in found.numbers]
 
 
 def _concerns(measurement: Measurement, metrics: Sequence[str]) -> bool:
