@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from img2img.networks.generators.spade import SpadeGenerator
     from img2img.networks.generators.styled import StyledGenerator
     from img2img.networks.generators.unet import UNetGenerator
-    from img2img.translate.translator import Translator, load
+    from img2img.translate.loading import load
+    from img2img.translate.translator import Translator
 
 __all__ = [
     "CUT",
@@ -90,7 +91,7 @@ _HOME = {
     "TranslationModule": "methods.base",
     "Translator": "translate.translator",
     "UNetGenerator": "networks.generators.unet",
-    "load": "translate.translator",
+    "load": "translate.loading",
     "save": "methods.export",
 }
 

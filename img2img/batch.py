@@ -8,6 +8,22 @@ from typing import NamedTuple
 from torch import Tensor
 
 
+class Draw(NamedTuple):
+    """What was drawn for an image that is still to be cut, on the device.
+
+    Attributes:
+        top: first row of the crop, in pixels.
+        left: first column.
+        mirrored: left to right.
+        light: factors of brightness, contrast and saturation, and turns of hue.
+    """
+
+    top: int
+    left: int
+    mirrored: bool
+    light: tuple[float, float, float, float]
+
+
 class Batch(NamedTuple):
     """A batch of source (a) and target (b) images; for unpaired data b is independent of a.
 
@@ -21,6 +37,7 @@ class Batch(NamedTuple):
         names_b: B names.
         notes: what happened to samples on the way (an unreadable file passed over, a small one padded), as
             ``"kind: name: reason"``; read by the training's warnings.
+        draws: of a's and b's images, where the device is to cut them; None where they are cut.
     """
 
     a: Tensor
@@ -28,6 +45,7 @@ class Batch(NamedTuple):
     names_a: list[str]
     names_b: list[str]
     notes: list[str]
+    draws: tuple[list[Draw], list[Draw]] | None = None
 
     def parts(self, count: int) -> list[Batch]:
         """Cut the batch into ``count`` parts, equal but for the last ones, one image smaller where it does not divide.

@@ -24,6 +24,7 @@ from img2img.errors import ConfigError, ModelFileError
 from img2img.image import atomically
 from img2img.networks.base import Generator
 from img2img.networks.latent import LatentGenerator
+from img2img.networks.layers.spectral import settle_spectrum
 
 FORMAT = 1
 FILE_NAME = "translator.safetensors"
@@ -51,12 +52,13 @@ class TranslatorFile:
         """Directions such as ``line:colour``, the main one first."""
         return list(self.header["directions"])
 
-    def generator(self, direction: str, weights: Weights | None = None) -> Generator:
+    def generator(self, direction: str, weights: Weights | None = None, *, settled: bool = True) -> Generator:
         """Build the generator of a direction with its weights.
 
         Args:
             direction: one of :attr:`directions`.
             weights: ``ema`` or ``raw``; by default ema where the file has it.
+            settled: ready to translate and no more: weights under spectral norm are divided once and for all.
 
         Raises:
             ModelFileError: if class, options or tensors do not fit together.
@@ -77,6 +79,8 @@ class TranslatorFile:
         except (ConfigError, KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"the translator's generator for {direction} cannot be built: {error}") from error
         assert isinstance(network, Generator)
+        if settled:
+            settle_spectrum(network.eval())
         return network.eval().requires_grad_(False)  # noqa: FBT003
 
 

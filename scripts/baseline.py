@@ -30,7 +30,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import functional as pil
 
 from img2img import CycleGAN, Img2ImgError, Pix2Pix, TranslationModule
-from img2img.data.folder import Source, Split, find_layout
+from img2img.data.folder import find_layout
+from img2img.data.source import Source, Split
 from img2img.methods.pool import ImagePool
 from img2img.networks.layers.convolutions import as_torch_does
 from img2img.shipped import recipe_file
@@ -86,12 +87,12 @@ class Images(Dataset[tuple[Tensor, Tensor]]):
 
 
 def _open(source: Source) -> Image.Image:
-    image = Image.open(source.path).convert("RGB")
+    image = Image.open(source.file).convert("RGB")
     return image if source.half == "whole" else _half(image, source.half)
 
 
 def _open_both(a: Source, b: Source) -> tuple[Image.Image, Image.Image]:
-    image = Image.open(a.path).convert("RGB")
+    image = Image.open(a.file).convert("RGB")
     return _half(image, a.half), _half(image, b.half)
 
 

@@ -19,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from img2img.data.folder import Source, list_names
+from img2img.data.folder import list_names
+from img2img.data.source import Source
 from img2img.evaluate.distribution import Two, fid, kid
 from img2img.evaluate.extractors import Extractor, inception_extractors
 from img2img.evaluate.features import see

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from img2img.data.folder import Source
+from img2img.data.source import Source
 from img2img.data.split import copies
 
 SIDE_PX = 128

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from img2img.data.check import content, copies, counts, files, pairing, sizes, tree
+from img2img.data.check import content, copies, counts, files, listed, pairing, sizes, tree
 from img2img.data.check.finding import Kind
 
 PAIRS, SIZE = 52, (96, 80)
@@ -87,6 +87,7 @@ class Broken:
         base: the good set.
         options: of the check; the target is ``colour`` where the set has such a domain.
         also: what else has to be found then.
+        inside: what in the set is checked, by default all of it.
     """
 
     kind: Kind
@@ -94,6 +95,22 @@ class Broken:
     base: str = "pairs"
     options: dict[str, Any] = field(default_factory=lambda: {"to": "colour"})
     also: tuple[Kind, ...] = ()
+    inside: str = ""
+
+
+def _list(root: Path) -> list[str]:
+    rows = [f"line/{number:03d}.png,colour/{number:03d}.png" for number in range(PAIRS)]
+    rows[4] = "line/004.png,colour/4.png"
+    (root / "list.csv").write_text("\n".join(["a:rgb,b:colour=rgb", *rows]))
+    return ["list.csv line 6, column b:colour=rgb", "colour/4.png: no such file"]
+
+
+def _list_classes(root: Path) -> list[str]:
+    for number in range(2):
+        scene(number)[2].save(root / f"ids{number}.png")
+    rows = [f"ids{number}.png,colour/{number:03d}.png" for number in range(2)]
+    (root / "list.csv").write_text("\n".join(["a:label*6,b:rgb", *rows]))
+    return ["class 5"]
 
 
 def _empty(root: Path) -> list[str]:
@@ -362,5 +379,7 @@ BROKEN = (
     Broken(content.LABELS, _labels(_painted)),
     Broken(content.LOSSY_LABELS, _labels(_painted, "jpg")),
     Broken(content.NAMES, _rename),
+    Broken(listed.ROW, _list, options={}, inside="list.csv"),
+    Broken(listed.ABSENT, _list_classes, options={}, inside="list.csv"),
     Broken(content.DIRECTION, lambda root: ["colour -> line"], options={}),
 )

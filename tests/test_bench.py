@@ -9,6 +9,7 @@ import tomllib
 import pytest
 import torch
 
+from img2img.data.bench import waiting
 from img2img.data.folder import find_layout
 from img2img.errors import ConfigError
 from img2img.shipped import shipped
@@ -95,14 +96,12 @@ def test_it_learns_and_reports(baseline, unpaired):
     assert any(not torch.equal(before[name], p) for name, p in module.named_parameters())
 
 
-def test_bench_train_times_every_arm_at_every_batch_size(pairs):
+def test_bench_train_times_every_arm(pairs):
     words = ("bench", "train", "--data", pairs, "--domains", "line", "colour", *tiny(TINY_PIX2PIX))
     small = ("--size", 32, "--steps", 2, "--warmup", 1, "--rounds", 1, "--device", "cpu", "--data.workers=0")
-    done = run_command(*words, *small, "--arms", "published,ours", "--batch", 1, "--batch", 2, "--json")
+    done = run_command(*words, *small, "--arms", "published,ours", "--batch", 2, "--json")
     found = json.loads(done.stdout)
-    assert [(row["batch"], row["arm"]) for row in found["rows"]] == [
-        (batch, arm) for batch in (1, 2) for arm in ("published", "ours")
-    ]
+    assert [(row["batch"], row["arm"]) for row in found["rows"]] == [(2, "published"), (2, "ours")]
     for row in found["rows"]:
         assert row["failure"] is None
         assert row["images_per_s"] > 0
@@ -147,15 +146,18 @@ def test_bench_train_without_data_says_what_to_give():
 
 def test_bench_data_times_every_loader_and_names_the_bound(pairs, tmp_path, monkeypatch):
     monkeypatch.setenv("IMG2IMG_CACHE", str(tmp_path / "cache"))
-    said = run_here("bench", "data", pairs, "--size", 32, "--count", 4, "--rounds", 1).stdout
+    said = run_here("bench", "data", pairs, "--size", 32, "--count", 4, "--rounds", 1, "--photometric", 0.5).stdout
     for kind in ("paired", "unpaired"):
         table = said[said.index(f"\n{kind} ") :].splitlines()
-        assert [line[:15].strip() for line in table[2:7]] == [
-            "published",
-            "ours",
-            "cache ram",
-            "cache disk",
-            "ours, 1 worker",
-        ]
-        assert all(float(line[15:].split()[0]) > 0 for line in table[2:7])
-        assert table[8].split()[1] in {"decode", "resize", "crop", "to", "floats"}
+        names = ["published", "ours", "augment device", "cache ram", "cache disk", "ours, 1 worker", "ram, 1 worker"]
+        assert [line[:15].strip() for line in table[2:9]] == names
+        assert all(float(line[15:].split()[0]) > 0 for line in table[2:9])
+        assert all(0 <= int(line.split()[-1].rstrip("%")) <= 100 for line in table[2:9])
+        assert table[10].split()[1] in {"decode", "resize", "crop", "to", "floats"}
+
+
+def test_waiting_is_what_a_step_leaves_over():
+    assert waiting(100, 1, 0.01, beside=False) == pytest.approx(0.5)  # as long to load as to compute
+    assert waiting(100, 1, 0.01, beside=True) == 0
+    assert waiting(50, 1, 0.01, beside=True) == pytest.approx(0.5)
+    assert waiting(400, 4, 0.01, beside=False) == pytest.approx(0.5)

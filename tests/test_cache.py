@@ -15,7 +15,7 @@ import torch
 
 from img2img.data import cache
 from img2img.data.cache import Store
-from img2img.data.folder import Source
+from img2img.data.source import Source
 from img2img.errors import DataError
 from img2img.image import RGB
 from tests.conftest import drawing

@@ -20,7 +20,7 @@ from img2img.data.check import KINDS, SEVERITIES, Kind, check, pairing, tree
 from img2img.data.check.alike import SAME, close, likeness, same
 from img2img.data.check.look import look
 from img2img.data.check.matching import exchanged, match
-from img2img.data.folder import Source
+from img2img.data.source import Source
 from img2img.data.transforms import load_pixels
 from img2img.errors import DataError
 from tests.broken_sets import BROKEN, GOOD, scene
@@ -72,7 +72,7 @@ def test_every_kind_has_a_broken_example_and_stands_in_one_list():
 def test_a_fault_is_found_with_its_files_and_nothing_else_is_blamed(case, broken):
     root, words = broken(case)
     began = time.perf_counter()
-    report = check([root], **case.options)
+    report = check([root / case.inside], **case.options)
     assert time.perf_counter() - began < 10
     finding = next(f for f in report.findings if f.kind is case.kind)
     told = "\n".join([finding.said, *finding.names])

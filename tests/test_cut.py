@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import importlib.util
 import math
 from types import SimpleNamespace
 
@@ -24,6 +26,7 @@ from img2img.schedule import Length
 from img2img.shipped import recipe_file
 from img2img.training.config import resolve
 from tests import originals
+from tests.conftest import ROOT
 from tests.discover import GENERATORS
 from tests.test_methods import batch_of, build, step_at
 from tests.test_networks import parameters, small
@@ -128,6 +131,18 @@ def test_features_come_from_the_pass_that_translates_and_stop_where_they_may(cls
     alone = network.features(image, network.content_stages)
     assert all(torch.equal(tensor, found[stage]) for stage, tensor in alone.items())
     assert len(ran) < sum(isinstance(layer, torch.nn.Conv2d) for layer in network.modules())
+
+
+def test_features_are_compiled_with_the_generator_and_copies_are_not():
+    """Traced whole, without a break, in the passes of a training."""
+    network = small(ResNetGenerator, 3, 3, upsample="bilinear", downsample="cut")
+    image, names = random(1, 3, 16, 16), ("stem", TRANSLATION)
+    expected = network.features(image, names)
+    network.compile(backend="eager", fullgraph=True)
+    found = network.features(image, names)
+    assert all(torch.equal(found[name], expected[name]) for name in names)
+    assert network._compiled_compute is not None
+    assert copy.deepcopy(network)._compiled_compute is None
 
 
 @pytest.mark.parametrize("norm", ["none", "instance"])
@@ -302,6 +317,16 @@ def test_every_recipe_says_what_the_papers_say(recipe):
     assert module.content_weight == {"fastcut": 10, "enco": 2, "fast": 2}.get(recipe, 1)
 
 
+def test_the_cost_of_a_step_is_what_the_passes_come_to():
+    spec = importlib.util.spec_from_file_location("step_costs", ROOT / "scripts" / "step_costs.py")
+    costs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(costs)
+    enco, cut = (costs.build("cut", recipe) for recipe in ("enco", "faithful"))
+    early, late = (costs.multiplications(enco, 64, progress) for progress in (0.0, 0.9))
+    assert 1.7 < early / late < 1.85  # the identity's pass is gone, the discriminator's are not
+    assert early < 0.7 * costs.multiplications(cut, 64, 0.0)  # nothing is encoded a second time
+
+
 # The data's second phase
 
 
@@ -316,7 +341,7 @@ def test_the_zoom_ends_at_one_sample_whatever_the_epochs_and_resume(tmp_path):
     )
     data.setup()
     epoch = data.images_per_epoch(1)
-    method = SimpleNamespace(length=Length(images=3 * epoch, seconds=None, images_per_epoch=epoch))
+    method = SimpleNamespace(length=Length(images=3 * epoch, seconds=None, images_per_epoch=epoch), seconds=0.0)
     data.trainer = SimpleNamespace(world_size=1, global_rank=0, lightning_module=method)
 
     def spans(skip=0):
@@ -333,8 +358,12 @@ def test_the_zoom_ends_at_one_sample_whatever_the_epochs_and_resume(tmp_path):
     assert late == [False] * math.ceil(1.5 * epoch) + [True] * (3 * epoch - math.ceil(1.5 * epoch))
     assert spans(skip=2) == whole[:epoch] + whole[epoch + 2 :]
     method.length = Length(images=None, seconds=60.0, images_per_epoch=epoch)
-    with pytest.raises(img2img.ConfigError, match=r"zoom_until 0\.5 needs a length in images or epochs"):
-        data.train_dataloader()
+    assert max(spans()) < 1.5
+    method.seconds = 31.0
+    assert min(spans()) > 1.5
+    method.length = None  # a plain Trainer's
+    data.trainer.max_steps, data.trainer.max_epochs = -1, 2
+    assert [span > 1.5 for span in spans()] == [False] * epoch + [True] * 2 * epoch
     with pytest.raises(ValueError, match="zoom_until has nothing to change with resize none"):
         ImageData("x", paired=False, resize="none", zoom_until=0.5)
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import img2img
-from img2img.data.folder import Source, find_layout, list_images
+from img2img.data.folder import find_layout, list_images
 from img2img.data.sampler import EpochSampler, Position, SeekableLoader, mix
+from img2img.data.source import Source
 from img2img.data.split import copies, hold_out
 from img2img.data.transforms import Preprocessing, Transforms, load_pixels
 from img2img.errors import DataError
@@ -515,3 +516,75 @@ def test_subfolders_stand_where_their_names_do(tmp_path):
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
     assert list_images(tmp_path) == [tmp_path / name for name in ("a/b/q.webp", "a/z.JPG", "a-c.png", "b/x.png")]
+
+
+# Augmentation on the device
+
+
+def finished(root, **options):
+    data = data_of(root, hold_out=0.0, **options)
+    return [data.finished(batch) for batch in data.train_dataloader()]
+
+
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize(("resize", "batch_size"), [("stretch", 3), ("short-side", 1), ("none", 1)])
+def test_a_device_cuts_what_workers_would_cut(pairs, paired, resize, batch_size):
+    options = {"paired": paired, "resize": resize, "batch_size": batch_size}
+    by_workers, by_device = finished(pairs, **options), finished(pairs, augment="device", **options)
+    assert len(by_workers) == len(by_device) >= 3
+    for one, two in zip(by_workers, by_device, strict=True):
+        assert one[2:] == two[2:]
+        assert torch.equal(one.a, two.a)
+        assert torch.equal(one.b, two.b)
+
+
+def test_light_on_the_device_follows_from_the_seed_alone_and_pairs_keep_their_target(pairs):
+    options = {"augment": "device", "photometric": 0.5, "resize": "stretch", "batch_size": 2}
+    plain = finished(pairs, **{**options, "photometric": 0.0})
+    torch.manual_seed(1)
+    first = finished(pairs, **options)
+    torch.manual_seed(2)
+    again = finished(pairs, workers=2, **options)
+    for one, two, dull in zip(first, again, plain, strict=True):
+        assert torch.equal(one.a, two.a)
+        assert torch.equal(one.b, dull.b)
+        assert not torch.equal(one.a, dull.a)
+        assert -1 <= one.a.min() <= one.a.max() <= 1
+    shown = finished(pairs, paired=False, **options)
+    assert not any(torch.equal(one.b, dull.b) for one, dull in zip(shown, finished(pairs, paired=False), strict=False))
+
+
+def test_light_is_that_of_albumentations_factor_by_factor():
+    from albumentations.augmentations.pixel import functional as A
+
+    from img2img.batch import Draw
+    from img2img.data.augment import lit
+    from img2img.image import to_pixels, to_tensor
+
+    pixels = np.asarray(drawing(4)[1])
+    steps = {
+        0: A.adjust_brightness_torchvision,
+        1: A.adjust_contrast_torchvision,
+        2: A.adjust_saturation_torchvision,
+        3: A.adjust_hue_torchvision,
+    }
+    for which, step in steps.items():
+        factor = 0.05 if which == 3 else 0.8
+        light = [1.0, 1.0, 1.0, 0.0]
+        light[which] = factor
+        found = to_pixels(lit(to_tensor(pixels)[None], [Draw(0, 0, mirrored=False, light=tuple(light))])[0])
+        wanted = step(pixels, factor)
+        assert np.abs(found.astype(int) - wanted).max() <= 3
+        assert np.abs(found.astype(int) - pixels).max() > 5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 2}, "one size: resize stretch"),
+        ({"derive": img2img.data.derive.Canny()}, "sources that are files"),
+    ],
+)
+def test_what_a_device_cannot_cut_is_refused(pairs, options, message):
+    with pytest.raises(ValueError, match=message):
+        data_of(pairs, augment="device", **options)

@@ -53,6 +53,19 @@ def foreign_extractor(level: int = 0):
     return extract
 
 
+def edges_of(image, model):
+    """A stand-in for a function of another package that takes a network that is made once."""
+    return model(image)
+
+
+def test_a_function_of_another_package_gets_what_is_made_for_it_once():
+    made = {"maker": f"{__name__}.foreign_extractor", "arguments": {"level": 3}}
+    by_function = derive.Extractor(function=f"{__name__}.edges_of", arguments={"model": made}, invert=True)
+    assert np.array_equal(by_function(photo(), 0), EXTRACTOR(photo(), 0))
+    with pytest.raises(ValueError, match="a maker or a function"):
+        derive.Extractor()
+
+
 EXTRACTOR = derive.Extractor(f"{__name__}.foreign_extractor", {"level": 3}, invert=True)
 SUBJECTS = [
     *(kind() for kind in DERIVATIONS),

@@ -19,12 +19,15 @@ PAGES = [
     "docs/data.md",
     "docs/evaluation.md",
     "docs/export.md",
+    "docs/methods.md",
     "docs/tiles.md",
     "docs/training.md",
     "docs/translate.md",
     "examples/web/README.md",
+    "docs/networks.md",
     "docs/numbers.md",
     "docs/photos.md",
+    "docs/recipes.md",
 ]
 
 

@@ -160,7 +160,7 @@ def test_torch_fidelity_gives_the_same_numbers_from_the_same_folders(tmp_path, s
 
 def test_pixels_are_those_that_the_libraries_decode(tmp_path):
     """Colour profile, orientation and transparency are left out and counted; 16 bits are not cut off."""
-    from img2img.data.folder import Source
+    from img2img.data.source import Source
     from img2img.evaluate.images import look_at
     from tests.files import DISPLAY_P3, gamma, rgb_profile
 

@@ -12,6 +12,7 @@ import img2img
 from img2img.configured import describe
 from img2img.losses.perceptual import perceptual
 from img2img.methods.frozen import load_frozen
+from img2img.networks.frozen.efficientnet import EfficientNetLite0
 from img2img.networks.frozen.vgg import VGG19, ShiftTolerantVGG16
 from img2img.shipped import shipped
 from img2img.training.config import resolve
@@ -152,7 +153,42 @@ def test_a_frozen_network_is_no_part_of_checkpoint_or_players(vgg):
     assert said == {"weights": str(vgg[0]), "sha256": ""}
 
 
-@pytest.mark.parametrize("network", [VGG19, ShiftTolerantVGG16])
+def test_weights_are_taken_in_the_order_of_their_file_without_what_is_not_theirs():
+    """As the published files lie: fixed filters between, other layers behind."""
+    for network, prefix in ((ShiftTolerantVGG16(), "net."), (EfficientNetLite0(), "_")):
+        wanted = {k: torch.full_like(v, n) for n, (k, v) in enumerate(network.state_dict().items())}
+        file = {f"{prefix}{name}": tensor for name, tensor in wanted.items()}
+        if prefix == "net.":
+            file = {k: v for name in file for k, v in ((f"{name}.filt", torch.zeros(1)), (name, file[name]))}
+        network.take({**file, "lin0.weight": torch.zeros(1)})
+        for name, tensor in network.state_dict().items():
+            assert torch.equal(tensor, wanted[name]), name
+        assert len(network.eval().features(torch.zeros(1, 1, 64, 64))) == len(network.shares)
+
+
+def test_efficientnet_halves_as_tensorflow_does():
+    """A convolution of stride 2 on an even size looks one pixel further at the bottom right."""
+    network = EfficientNetLite0().eval()
+    assert [f.shape[1:] for f in network.features(torch.zeros(1, 3, 64, 64))] == [
+        (16, 32, 32), (24, 16, 16), (40, 8, 8), (112, 4, 4), (192, 2, 2)
+    ]  # fmt: skip
+    image = torch.arange(16.0).view(1, 1, 4, 4).expand(-1, 3, -1, -1)
+    stem = network.stem[0]
+    expected = F.conv2d(F.pad(image, (0, 1, 0, 1)), stem.weight, stride=2)
+    torch.testing.assert_close(stem(image), expected)
+
+
+def test_a_frozen_network_is_named_on_the_command_line():
+    words = ["-c", str(shipped("configs", "pix2pix.yaml")), "--data.root=x", "--model.perceptual=EfficientNetLite0"]
+    with torch.device("meta"):
+        module = resolve([*words, "--model.perceptual.normalise=false"]).build()[0]
+    assert isinstance(module.perceptual(), EfficientNetLite0)
+    assert not module.perceptual().normalise
+    with pytest.raises(img2img.ConfigError, match="did you mean 'EfficientNetLite0'"):
+        resolve([*words[:-1], "--model.perceptual=EfficientNetLite"])
+
+
+@pytest.mark.parametrize("network", [VGG19, ShiftTolerantVGG16, EfficientNetLite0])
 def test_missing_weights_are_one_line_that_says_what_to_put_where(network, tmp_path, monkeypatch, pairs):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)

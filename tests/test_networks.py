@@ -42,7 +42,7 @@ SMALL = {
     "UNetGenerator": {"depth": 5, "base_channels": 4},
     "ResNetGenerator": {"num_blocks": 2, "base_channels": 4},
     "ResUNetGenerator": {"widths": (4, 8), "num_blocks": 1, "base_channels": 4, "attention_levels": 1},
-    "SpadeGenerator": {"base_channels": 1, "hidden_channels": 4},
+    "SpadeGenerator": {"base_channels": 1, "hidden_channels": 2, "num_halvings": 1},
     "StyledGenerator": {"num_blocks": 1, "base_channels": 4, "style_channels": 8},
     "MultiscaleDiscriminator": {"base_channels": 4},
     "LiteDiscriminator": {"base_channels": 4},

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from img2img.checkpoint import save_translator
-from img2img.data.folder import Source
+from img2img.data.source import Source
 from img2img.data.transforms import load_pixels, on_white
 from img2img.errors import DataError
 from img2img.image import (

@@ -110,33 +110,52 @@ def data(
     size: Annotated[int, typer.Option(min=1, help="Side of training crops in pixels.")] = 256,
     count: Annotated[int, typer.Option(min=1, help="Samples of a round.")] = 200,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each loader, by turns.")] = 5,
+    batch: Annotated[int, typer.Option(min=1, help="Samples a step.")] = 1,
+    photometric: Annotated[float, typer.Option(min=0, max=1, help="Strength of random light and colour, in ours.")] = 0,
+    device: Annotated[str, typer.Option(help="Where samples end: auto, cuda, mps or cpu.")] = "cpu",
+    step_ms: Annotated[float, typer.Option(min=0.01, help="Training step to say the waiting for, in ms.")] = 10.0,
 ) -> None:
     """Time the loading of training samples against the plain published loader (scripts/baseline.py), on one core.
 
-    A sample is one image of each domain. Everything runs in one process with one thread, but for the loader with one
-    worker, which adds what it takes to hand a sample over.
+    A sample is one image of each domain. Everything runs in one process with one thread, but for the loaders with one
+    worker, which add what it takes to hand a sample over. The last column says for which share of its time a training
+    would wait for the loader, if the rest of its step took --step-ms.
 
     [bold]Example[/bold]
 
     img2img bench data facades/ --domains photo label
     """
-    import torch
-
-    from img2img.data.bench import PUBLISHED, WORKER, measure
+    from img2img.data.bench import IN_TWO, PUBLISHED, measure, waiting
     from img2img.data.folder import find_layout
+    from img2img.devices import resolve_device
     from img2img.training.bench import machine
 
-    typer.echo(machine(torch.device("cpu")))
-    typer.echo(f"{count} samples at {size} px, batch 1, median of {rounds} rounds by turns, files in the page cache")
+    where = resolve_device(device)
+    typer.echo(machine(where))
+    light = f"light and colour {photometric:g}, " if photometric else ""
+    how = f"{size} px, batch {batch}, {light}to {where.type}, median of {rounds} rounds by turns"
+    typer.echo(f"{count} samples at {how}, files in the page cache")
     for together in [paired] if paired is not None else [True, False]:
         layout = find_layout(roots, paired=together, domains=domains)
-        found = measure(layout, roots, paired=together, size=size, count=count, rounds=rounds)
-        typer.echo(f"\n{'paired' if together else 'unpaired':15} samples/s  lowest  highest  ratio  processes")
+        found = measure(
+            layout,
+            roots,
+            paired=together,
+            size=size,
+            count=count,
+            rounds=rounds,
+            batch=batch,
+            photometric=photometric,
+            device=where,
+        )
+        columns = f"samples/s  lowest  highest  ratio  processes  waiting at {step_ms:g} ms"
+        typer.echo(f"\n{'paired' if together else 'unpaired':15} {columns}")
         plain = statistics.median(found.speeds[PUBLISHED])
         for name, speeds in found.speeds.items():
             median = statistics.median(speeds)
             line = f"{median:9.1f}  {min(speeds):6.1f}  {max(speeds):7.1f}  {median / plain:5.2f}"
-            typer.echo(f"{name:15} {line}  {2 if name == WORKER else 1:9d}")
+            share = waiting(median, batch, step_ms / 1000, beside=name in IN_TWO)
+            typer.echo(f"{name:15} {line}  {2 if name in IN_TWO else 1:9d}  {share:10.0%}")
         stages = {name: statistics.median(values) for name, values in found.stages.items()}
         typer.echo("ms per sample:  " + ", ".join(f"{name} {value:.3f}" for name, value in stages.items()))
         typer.echo(f"bound:          {found.bound} ({stages[found.bound] / sum(stages.values()):.0%} of the stages)")

@@ -20,7 +20,8 @@ def derive(
 
     img2img bench derive photos/
     """
-    from img2img.data.folder import Source, list_images
+    from img2img.data.folder import list_images
+    from img2img.data.source import Source
     from img2img.data.timing import time_derivations
     from img2img.data.transforms import load_pixels
     from img2img.errors import DataError

@@ -54,7 +54,7 @@ def pair(
         done = pair_in_list(a, b, manifest, existing=existing, allow_orphans=allow_orphans)
     else:
         assert out is not None
-        with _bar("pairs") as progress:
+        with progress_bar("pairs") as progress:
             done = pair_side_by_side(
                 a,
                 b,
@@ -67,13 +67,13 @@ def pair(
                 progress=progress,
             )
     for source in done.left_out:
-        _say(f"left out, no partner: {source.label}")
+        say(f"left out, no partner: {source.label}")
     _say_notes(done.notes)
     for name, reason in done.failed.items():
-        _say(f"failed: {name}: {reason}")
+        say(f"failed: {name}: {reason}")
     counts = {"pairs": done.written, "there already": done.skipped, "failed": done.failed, "left out": done.left_out}
     said = [f"{len(of):,} {what}" for what, of in counts.items() if of or what == "pairs"]
-    _say(f"{', '.join(said)}: {out or manifest}")
+    say(f"{', '.join(said)}: {out or manifest}")
     if done.failed:
         sys.exit(_SOME_FAILED if done.written or done.skipped else 1)
 
@@ -111,17 +111,17 @@ def split(
     if inside := next((root for root in data if out.resolve().is_relative_to(root.resolve())), None):
         raise DataError(f"{out}: the output lies in the data folder {inside}; choose a folder outside it")
     division = divide(data, validation=val, test=test, seed=seed, domains=domains)
-    with _bar("files") as progress:
+    with progress_bar("files") as progress:
         place_files(division.places, out, how, progress)
     for name, by_domain in division.counts().items():
-        _say(f"{SPLITS[name]:6}" + ", ".join(f"{count:,} {domain}".rstrip() for domain, count in by_domain.items()))
+        say(f"{SPLITS[name]:6}" + ", ".join(f"{count:,} {domain}".rstrip() for domain, count in by_domain.items()))
     families: dict[int, int] = {}
     for place in division.places:
         families[place.family] = families.get(place.family, 0) + 1
-    _say(f"{len(families):,} families of copies and partners, the largest of {max(families.values())} files")
+    say(f"{len(families):,} families of copies and partners, the largest of {max(families.values())} files")
     _say_some("looks like an image to validate or test on, and is for training all the same", division.leaks)
     _say_some("outside the layout, left where it is", division.others)
-    _say(f"{out} ({division.kind}); which file is where: {out / LIST_NAME}")
+    say(f"{out} ({division.kind}); which file is where: {out / LIST_NAME}")
 
 
 def sheet(
@@ -158,8 +158,8 @@ def sheet(
     out.parent.mkdir(parents=True, exist_ok=True)
     write_picture(out, picture_of(drawn, out.name))
     for reason in failed:
-        _say(f"failed: {reason}")
-    _say(f"{out}: {drawn.width}x{drawn.height} px")
+        say(f"failed: {reason}")
+    say(f"{out}: {drawn.width}x{drawn.height} px")
     if failed:
         sys.exit(_SOME_FAILED)
 
@@ -187,33 +187,33 @@ def download(
 
     if name is None:
         for known, entry in catalogue().items():
-            _say(f"{known:24}{entry.about}\n{'':24}{entry.terms}")
+            say(f"{known:24}{entry.about}\n{'':24}{entry.terms}")
         return
     if "://" in name:
         url, folder = name, archive_name(name)[0]
-        _say("terms: unknown here; the page that the address is from should state them")
+        say("terms: unknown here; the page that the address is from should state them")
     else:
         entry = entry_of(name)
         url, folder = entry.url, name
-        _say(f"{name}: {entry.about}\nterms: {entry.terms}")
+        say(f"{name}: {entry.about}\nterms: {entry.terms}")
     if url.startswith("http:") and http:
-        _say("not encrypted: compare the sha256 below with one from a source that you trust")
+        say("not encrypted: compare the sha256 below with one from a source that you trust")
     out = out or Path(folder)
     try:
-        with _bar(folder, in_bytes=True) as progress:
+        with progress_bar(folder, in_bytes=True) as progress:
             done = download(url, out, sha256=sha256, how=Fetching(http, progress=progress), keep_archive=keep_archive)
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command goes on", err=True)
         sys.exit(_INTERRUPTED)
-    _say(f"sha256 {done.sha256} ({'as expected' if done.compared else f'recorded in {done.record.name}'})")
-    _say(f"{done.files:,} files: {out}" + (f"; the archive is kept: {done.archive}" if done.archive else ""))
+    say(f"sha256 {done.sha256} ({'as expected' if done.compared else f'recorded in {done.record.name}'})")
+    say(f"{done.files:,} files: {out}" + (f"; the archive is kept: {done.archive}" if done.archive else ""))
     if "://" not in name:
         words = f"--method {entry.method} --data {out} --domains {' '.join(entry.domains)}"
-        _say(f"next: img2img train {words} --out runs/{name}")
+        say(f"next: img2img train {words} --out runs/{name}")
 
 
 @contextmanager
-def _bar(what: str, *, in_bytes: bool = False) -> Iterator[Callable[[int, int | None], None]]:
+def progress_bar(what: str, *, in_bytes: bool = False) -> Iterator[Callable[[int, int | None], None]]:
     """Show how far it is, on a terminal only: a callable that is told what is done and how much there is."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TransferSpeedColumn
@@ -229,7 +229,7 @@ def _bar(what: str, *, in_bytes: bool = False) -> Iterator[Callable[[int, int | 
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     """Print a line; bytes of a name that are no UTF-8 as escapes."""
     typer.echo(text.encode("utf-8", "backslashreplace").decode())
 
@@ -237,12 +237,12 @@ def _say(text: str) -> None:
 def _say_notes(notes: Mapping[str, str]) -> None:
     for note in sorted(set(notes.values())):
         names = [name for name, found in notes.items() if found == note]
-        _say(f"note: {note}: {names[0]}" + (f" and {len(names) - 1:,} more" if len(names) > 1 else ""))
+        say(f"note: {note}: {names[0]}" + (f" and {len(names) - 1:,} more" if len(names) > 1 else ""))
 
 
 def _say_some(what: str, paths: Sequence[Path]) -> None:
     if paths:
-        _say(f"{what}: {paths[0]}" + (f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""))
+        say(f"{what}: {paths[0]}" + (f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""))
 
 
 def _names(**options: object) -> dict[str, object]:

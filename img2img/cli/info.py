@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -38,7 +38,7 @@ def info(
             f"{name.replace(':', ' -> ')}",
             f"  network       {network['class_path'].rpartition('.')[2]}({options})",
             f"  parameters    {count:,}; weights: {weights}",
-            f"  channels      {direction['input']['channels']} -> {direction['output']['channels']}, 8 bits",
+            f"  channels      {direction['input']['channels']} -> {direction['output']['channels']}{_files(direction)}",
             f"  sizes         any (mirrored up to a multiple of {direction['size_multiple']} px inside, cropped back)",
             f"  norm from     {direction['norm_statistics']}",
         ]
@@ -62,6 +62,22 @@ def info(
         ]
     lines.append(f"licence         {' '.join(str(header.get('licence', '')).split()) or 'not stated'}")
     typer.echo("\n".join(lines))
+
+
+def _files(direction: dict[str, Any]) -> str:
+    """Say what the files of a direction are."""
+    ends = [direction[end].get("columns") for end in ("input", "output")]
+    larger = f", {direction['scale']} times as large" if direction.get("scale", 1) > 1 else ""
+    if not any(ends):
+        return f", 8 bits{larger}"
+    said = [", ".join(map(_column, columns)) if columns else "picture" for columns in ends]
+    return f": {' -> '.join(said)}{larger}"
+
+
+def _column(column: dict[str, Any]) -> str:
+    classes = f" of {column['channels']} classes" if column["kind"] == "label" else ""
+    stated = f" from {column['range'][0]:g} to {column['range'][1]:g}" if "range" in column else ""
+    return f"{column['column']} ({column['kind']}{classes}{stated})"
 
 
 def _ranges(drawings: dict[str, dict[str, float]] | None) -> str:

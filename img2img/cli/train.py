@@ -18,7 +18,11 @@ def train(
         typer.Option("--out", help="Run folder; the same command again continues the run.", rich_help_panel=_PEOPLE),
     ],
     method: Annotated[
-        str | None, typer.Option(help="pix2pix (pairs) or cyclegan (two unrelated sets).", rich_help_panel=_PEOPLE)
+        str | None,
+        typer.Option(
+            help="pix2pix, pix2pixhd, spade (pairs); cyclegan, cut, dclgan (two unrelated sets).",
+            rich_help_panel=_PEOPLE,
+        ),
     ] = None,
     preset: Annotated[
         str | None,
@@ -101,7 +105,7 @@ def train(
     """Train a translator on a folder of images.
 
     Pairs (pix2pix): files with source and target side by side, or two folders with the same file names.
-    No pairs (cyclegan): trainA/ and trainB/, or any two folders.
+    No pairs (cyclegan, cut, dclgan): trainA/ and trainB/, or any two folders.
     Photos alone: a preset draws, greys or shrinks them to make the pairs.
 
     [bold]Examples[/bold]

@@ -24,7 +24,10 @@ def translate(
     model: Annotated[Path, typer.Argument(help="Translator file or run folder.", metavar="MODEL")],
     sources: Annotated[
         list[str],
-        typer.Argument(help="Images, videos, folders (at any depth), patterns; - for standard input.", metavar="IN..."),
+        typer.Argument(
+            help="Images, videos, folders (at any depth), patterns, a manifest (.csv, .jsonl); - for standard input.",
+            metavar="IN...",
+        ),
     ],
     out: Annotated[
         str, typer.Argument(help="Folder (or for one input, a file) to write; - for standard output.", metavar="OUT")
@@ -162,14 +165,15 @@ def translate(
 
     from rich.console import Console
 
+    from img2img.checkpoint import read_header
     from img2img.configured import nearest
     from img2img.devices import keep_freed_memory
     from img2img.errors import ConfigError
-    from img2img.image import suffixes
     from img2img.translate.cluster import Pool
     from img2img.translate.controls import Controls
     from img2img.translate.files import Files
     from img2img.translate.folder import translate_folder
+    from img2img.translate.formats import planned
     from img2img.translate.how import How
     from img2img.translate.inputs import job_below, plan
     from img2img.translate.memory import Memory
@@ -230,7 +234,8 @@ def translate(
         return
     keep_freed_memory()
     console = Console()
-    named = partial(job_below, out=Path(out), file_format=file_format, suffix=suffix, kinds=suffixes(value_range))
+    kinds = planned(read_header(model), to, value_range)
+    named = partial(job_below, out=Path(out), file_format=file_format, suffix=suffix, **kinds)
     whole = plan(sources, may_be_empty=watch, **named.keywords)
     part = _part(shard)
     todo = whole.shard(*part) if part else whole
@@ -339,7 +344,8 @@ def _through(sources: list[str], out: str, file_format: str | None, setup: Setup
     pictures = files.read(source, "standard input" if piped else sources[0]).each(setup.translation(translator))
     data = io.BytesIO()
     target = data if out == "-" else Path(out)
-    known = format_of(Path(f"x.{file_format}")) if file_format and out == "-" else None
+    ending = file_format or (files.formats and files.formats.output.endings[0].removeprefix("."))
+    known = format_of(Path(f"x.{ending}")) if ending and out == "-" else None
     for note in files.write(target, pictures, known, source):
         say(note)
     if out == "-":

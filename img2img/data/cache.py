@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import psutil
 
-from img2img.data.folder import Source
+from img2img.data.source import Source
 from img2img.devices import cache_folder
 from img2img.errors import DataError
 from img2img.image import Pixels, Side, atomically

@@ -49,6 +49,12 @@ class Column:
         return f"{self.side}:{self.name}"
 
 
+def key_of(text: str) -> str:
+    """Return ``SIDE:NAME`` of the head of a column; of what is none the text itself."""
+    found = _COLUMN.fullmatch(text)
+    return text if found is None else f"{found['side']}:{found['name'] or found['kind']}"
+
+
 def parse_column(text: str, options: Mapping[str, Any] | None = None) -> Column:
     """Read the head of a column.
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from img2img.batch import Batch
+from img2img.batch import Batch, Draw
 from img2img.data.cache import Store
-from img2img.data.folder import Source, Split
 from img2img.data.loading import Loader
 from img2img.data.sampler import Position, mix
+from img2img.data.source import Source, Split
 from img2img.data.transforms import Transforms
 from img2img.errors import DataError
 from img2img.image import RGB, Side
-
-T = TypeVar("T", bound=tuple[Any, ...])
 
 _TRIES = 16
 """Unreadable files in a row after which the folder, not a file, is at fault."""
@@ -32,16 +30,30 @@ class Item(NamedTuple):
     name_a: str
     name_b: str
     notes: list[str]
+    draws: tuple[Draw, Draw] | None = None
+
+
+class One(NamedTuple):
+    """One image of a sample."""
+
+    image: Tensor
+    name: str
+    notes: list[str]
+
+
+T = TypeVar("T", Item, One)
 
 
 def collate(items: list[Item]) -> Batch:
     """Stack samples into a batch."""
+    draws = [item.draws for item in items if item.draws is not None]
     return Batch(
         stacked([item.a for item in items]),
         stacked([item.b for item in items]),
         [item.name_a for item in items],
         [item.name_b for item in items],
         [note for item in items for note in item.notes],
+        ([draw[0] for draw in draws], [draw[1] for draw in draws]) if draws else None,
     )
 
 
@@ -94,7 +106,11 @@ class PairedDataset(Dataset[Item]):
             (image_a, notes_a), (image_b, notes_b) = samples
             return Item(image_a, image_b, a.name, b.name, [*notes, *notes_a, *notes_b])
 
-        return _first_readable(read, position.sample, len(self), strict=self.strict)
+        item = _first_readable(read, position.sample, len(self), strict=self.strict)
+        if not self.transforms.on_device:
+            return item
+        place = self.transforms.drawn(draw, item.a)  # light and colour are those of the source alone
+        return item._replace(draws=(place, place))
 
 
 class UnpairedDataset(Dataset[Item]):
@@ -131,22 +147,25 @@ class UnpairedDataset(Dataset[Item]):
         draw_a = mix(self.seed, position.epoch, 2 * position.sample)
         draw_b = mix(self.seed, position.epoch, 2 * position.sample + 1)
 
-        def read(sources: Sequence[Source], side: Side, draw: int) -> Callable[[int], tuple[Tensor, str, list[str]]]:
-            def one(index: int) -> tuple[Tensor, str, list[str]]:
+        def read(sources: Sequence[Source], side: Side, draw: int) -> Callable[[int], One]:
+            def one(index: int) -> One:
                 source = sources[index]
                 loaded = self.loader.alone(source, side)
                 image, notes = self.transforms.alone(loaded.pixels, source.label, draw, side)
-                return image, source.name, [*loaded.notes, *notes]
+                return One(image, source.name, [*loaded.notes, *notes])
 
             return one
 
         side_a, side_b = self.transforms.sides
-        read_a = read(self.split.a, side_a, draw_a)
-        read_b = read(self.split.b, side_b, mix(draw_b, 1, 0))
+        draw_b, which_b = mix(draw_b, 1, 0), draw_b
         num_a, num_b = len(self.split.a), len(self.split.b)
-        a, name_a, notes_a = _first_readable(read_a, position.sample % num_a, num_a, strict=self.strict)
-        b, name_b, notes_b = _first_readable(read_b, draw_b % num_b, num_b, strict=self.strict)
-        return Item(a, b, name_a, name_b, notes_a + notes_b)
+        read_a, read_b = read(self.split.a, side_a, draw_a), read(self.split.b, side_b, draw_b)
+        a = _first_readable(read_a, position.sample % num_a, num_a, strict=self.strict)
+        b = _first_readable(read_b, which_b % num_b, num_b, strict=self.strict)
+        item = Item(a.image, b.image, a.name, b.name, a.notes + b.notes)
+        if not self.transforms.on_device:
+            return item
+        return item._replace(draws=(self.transforms.drawn(draw_a, a.image), self.transforms.drawn(draw_b, b.image)))
 
 
 class FixedDataset(Dataset[Item]):
@@ -185,6 +204,6 @@ def _first_readable(read: Callable[[int], T], index: int, count: int, *, strict:
                 raise
             failed.append(f"unreadable: {error}")
         else:
-            found[-1].extend(failed)
+            found.notes.extend(failed)
             return found
     raise DataError(f"{len(failed)} unreadable images in a row: {failed[0].removeprefix('unreadable: ')}")

@@ -6,8 +6,9 @@ import zlib
 from pathlib import Path
 
 from img2img.data.derive.base import Derivation
-from img2img.data.folder import Source, list_images
+from img2img.data.folder import list_images
 from img2img.data.sampler import mix
+from img2img.data.source import Source
 from img2img.data.transforms import load_pixels
 from img2img.errors import DataError
 from img2img.image import Picture, resized, write_picture

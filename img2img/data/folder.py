@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from img2img.configured import nearest
+from img2img.data.shards import has_index, read_index
+from img2img.data.source import Layout, Source, Split
 from img2img.errors import DataError
-from img2img.image import SUFFIXES, opened, whole_file
+from img2img.image import SUFFIXES, opened
 
 LAYOUTS = """one of these layouts
   DIR/train/*.jpg (source and target side by side), also val/, test/, or DIR/*.jpg without splits
@@ -25,101 +26,6 @@ SPLIT_NAMES = {
 }
 _SHOWN_NAMES = 5
 _PAIR_ASPECT = 1.6
-
-Half = Literal["whole", "left", "right"]
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where one image is: a file, or one half of a side-by-side file. A million of them take little memory.
-
-    Attributes:
-        folder: one object for all images below it.
-        half: which part of the file.
-        name: of the file, below the folder.
-        beside: names of further files of the same sample, of a manifest's further columns.
-    """
-
-    folder: Path
-    half: Half
-    name: str
-    beside: tuple[str, ...] = ()
-
-    @property
-    def path(self) -> Path:
-        """Return the file."""
-        return self.folder / self.name
-
-    def read(self) -> bytes:
-        """Return the bytes of the file.
-
-        Raises:
-            DataError: naming it, if it cannot be read.
-        """
-        return whole_file(self.path, self.label)
-
-    def stamp(self) -> tuple[int, int]:
-        """Return the bytes of all files of the sample, and when they changed last in nanoseconds, summed.
-
-        Raises:
-            DataError: naming the sample, if one is not there.
-        """
-        try:
-            found = [path.stat() for path in self.paths]
-        except OSError as error:
-            raise DataError(f"{self.label}: no such file ({error.strerror})") from error
-        return sum(one.st_size for one in found), sum(one.st_mtime_ns for one in found) % 2**64
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """Return all files of the sample."""
-        return (self.path, *(self.folder / name for name in self.beside))
-
-    @property
-    def label(self) -> str:
-        """Return what messages call it: the file with its folder."""
-        return self.labels[0]
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Return what messages call all files of the sample."""
-        return tuple("/".join(f"{self.folder.name}/{name}".split("/")[-2:]) for name in (self.name, *self.beside))
-
-    @property
-    def stem(self) -> str:
-        """Return the name without its ending: images of the same stem belong together."""
-        return self.name.removesuffix(Path(self.name).suffix)
-
-
-@dataclass(frozen=True)
-class Split:
-    """Images of both domains; in a paired split a[i] belongs to b[i]."""
-
-    a: tuple[Source, ...]
-    b: tuple[Source, ...]
-
-    def swapped(self) -> Split:
-        """Exchange the domains."""
-        return Split(self.b, self.a)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What a data folder holds; domain a is the source, b the target.
-
-    Attributes:
-        kind: how it was recognised, for people.
-        domains: names of source and target.
-        train: training images.
-        validation: validation images, or None.
-        test: test images, or None.
-    """
-
-    kind: str
-    domains: tuple[str, str]
-    train: Split
-    validation: Split | None
-    test: Split | None
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -179,7 +85,7 @@ def find_layout(
         if not root.is_dir():
             raise DataError(f"{root}: no such data folder")
     kind, names, splits = recognise(list(roots), domains)
-    if kind == "side by side" and domains is None:
+    if kind == "side by side" and domains is None and names == ("A", "B"):
         _refuse_single_pictures(splits["train"], paired=paired)
     if domains is not None and set(names) != set(domains):
         names = (domains[0], domains[1])
@@ -249,6 +155,12 @@ def recognise(roots: list[Path], domains: Sequence[str] | None) -> tuple[str, tu
     Raises:
         DataError: if there is no known layout.
     """
+    return read_index(roots[0], domains) if has_index(roots) else _recognise_folders(roots, domains)
+
+
+def _recognise_folders(
+    roots: list[Path], domains: Sequence[str] | None
+) -> tuple[str, tuple[str, str], dict[str, Split]]:
     if len(roots) == 2:  # noqa: PLR2004 (a folder per domain)
         first, second = roots
         names = (first.name, second.name) if first.name != second.name else ("A", "B")
@@ -313,7 +225,7 @@ def _refuse_single_pictures(split: Split, *, paired: bool) -> None:
     """Refuse to cut ordinary pictures in half: a pair side by side is wide, and unpaired data seldom stands so."""
     for source in split.a[:8]:
         try:
-            with opened(source.path, source.label) as image:
+            with opened(source.file, source.label) as image:
                 width, height = image.size
         except DataError:
             continue

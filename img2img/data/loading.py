@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from img2img.data.cache import Store
-from img2img.data.folder import Source
+from img2img.data.source import Source
 from img2img.data.transforms import Transforms, decoded, half_of, load_side
 from img2img.image import Pixels, Side, with_channels
 
@@ -54,7 +54,7 @@ class Loader:
             DataError: naming the file, if one cannot be read whole or they differ in aspect.
         """
         if self.store is None:
-            pixels_a, pixels_b = self.transforms.matched(*self.decoded(a, b), a.label)
+            pixels_a, pixels_b = self._matched(a, b)
             return Loaded(pixels_a, []), Loaded(pixels_b, [])
         side_a, side_b = self.transforms.sides
         entry_a = self.store.entry(a, side_a, self._rule)
@@ -63,8 +63,12 @@ class Loader:
         kept_a, kept_b = entry_a.read(), entry_b.read()
         if kept_a is not None and kept_b is not None and kept_a.shape[:2] == kept_b.shape[:2]:
             return Loaded(kept_a, []), Loaded(kept_b, [])
-        pixels_a, pixels_b = self.transforms.matched(*self.decoded(a, b), a.label)
+        pixels_a, pixels_b = self._matched(a, b)
         return Loaded(pixels_a, entry_a.write(pixels_a)), Loaded(pixels_b, entry_b.write(pixels_b))
+
+    def _matched(self, a: Source, b: Source) -> tuple[Pixels, Pixels]:
+        pixels_a, pixels_b = self.decoded(a, b)
+        return self.transforms.matched(self.transforms.enlarged(pixels_a, pixels_b, a.label), pixels_b, a.label)
 
     def decoded(self, a: Source, b: Source) -> tuple[Pixels, Pixels]:
         """Decode both images of a pair, a file that holds both once."""

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from img2img.configured import nearest
-from img2img.data.columns import GRAMMAR, Column, column_options, parse_column
-from img2img.data.folder import SPLIT_NAMES, Layout, Source, Split
+from img2img.data.columns import GRAMMAR, Column, column_options, key_of, parse_column
+from img2img.data.folder import SPLIT_NAMES
+from img2img.data.source import Layout, Source, Split
 from img2img.errors import DataError
 from img2img.image import Side
 
@@ -109,12 +110,15 @@ def read_manifest(path: Path, options: str | Mapping[str, Any] | None = None) ->
     stated = column_options(options, path)
     columns: list[Column] = []
     places = [i for i, name in enumerate(header) if name != _SPLIT]
+    keys = [key_of(header[i]) for i in places]
+    if unused := sorted(stated.keys() - set(keys)):
+        raise DataError(f"options of column {unused[0]}: {path.name} has no such column{nearest(unused[0], keys)}")
     for i in places:
         try:
             columns.append(parse_column(header[i], stated))
         except DataError as error:
             raise DataError(f"{path.name} line {head_line}, column {header[i]}: {error}") from error
-        if columns[-1].key in (keys := [column.key for column in columns[:-1]]):
+        if columns[-1].key in keys[: len(columns) - 1]:
             twin = columns[keys.index(columns[-1].key)].text
             raise DataError(
                 f"{path.name} line {head_line}, column {header[i]}: a duplicate of {twin}; give it a name of its own, "
@@ -122,10 +126,6 @@ def read_manifest(path: Path, options: str | Mapping[str, Any] | None = None) ->
             )
     if not columns:
         raise DataError(f"{path.name} line {head_line}: no column of images; expected {GRAMMAR}")
-    if unused := stated.keys() - {column.key for column in columns}:
-        known = [column.key for column in columns]
-        one = min(unused)
-        raise DataError(f"options of column {one}: {path.name} has no such column{nearest(one, known)}")
     split_at = header.index(_SPLIT) if _SPLIT in header else None
     rows = tuple(
         Row(line, _split(path, line, cells, split_at), tuple(cells[i] for i in places)) for line, cells in records

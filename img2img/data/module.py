@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -14,18 +14,20 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from img2img.batch import Batch
 from img2img.configured import Configured
+from img2img.data.augment import lit, placed
 from img2img.data.cache import CacheName, Store
 from img2img.data.datasets import FixedDataset, Item, PairedDataset, UnpairedDataset, collate
 from img2img.data.derive.base import Derivation
-from img2img.data.folder import Layout, Split, directed, find_layout, find_photos
+from img2img.data.folder import directed, find_layout, find_photos
 from img2img.data.manifest import Manifest, domains_of, is_manifest, layout_of, read_manifest, sides_of
 from img2img.data.phases import Phased, late_from
 from img2img.data.sampler import EpochSampler, SeekableLoader
+from img2img.data.source import Layout, Split
 from img2img.data.split import hold_out, refuse_unequal_shapes
 from img2img.data.transforms import CropName, Preprocessing, ResizeName, Transforms, load_side
 from img2img.data.verify import coloured, verify
 from img2img.errors import ConfigError, DataError
-from img2img.image import channels_of, picture_side, unit_of
+from img2img.image import channels_of, picture_side, plain_picture, unit_of
 
 _LOAD_FACTOR = 286 / 256
 """Both papers resize to 286 px and crop 256."""
@@ -64,6 +66,8 @@ class ImageData(Configured, LightningDataModule):
         seed: decides order, draws and what is held out.
         columns: options of a manifest's columns, or the file that they stand in; by default the one beside it.
         scale: how many times larger targets are than sources, for super-resolution; sources are enlarged first.
+        augment: where crops, mirroring, light and colour of training images are made: by each worker, or on the device
+            for a whole batch, with the same crops.
 
     Raises:
         ValueError: for a size, share or strength out of its range; for ``derive`` with unpaired
@@ -96,6 +100,7 @@ class ImageData(Configured, LightningDataModule):
         *,
         columns: str | dict[str, Any] | None = None,
         scale: int = 1,
+        augment: Literal["worker", "device"] = "worker",
     ) -> None:
         super().__init__()
         height, width = _sides("size", size)
@@ -125,6 +130,10 @@ class ImageData(Configured, LightningDataModule):
             raise ValueError(f"{unused}: with derive every photo has a partner and is translated into; leave it out")
         if scale < 1 or (scale > 1 and (derive is not None or not paired)):
             raise ValueError(f"scale: expected 1 or more, more only of pairs that are files, got {scale}")
+        if augment == "device" and (derive is not None or (resize != "stretch" and batch_size > 1)):
+            needed = "sources that are files" if derive is not None else "one size: resize stretch, or batch_size 1"
+            raise ValueError(f"augment device: a batch is cut as a whole, which needs {needed}")
+        self.augment: Literal["worker", "device"] = augment
         self.roots = [Path(r) for r in ([root] if isinstance(root, str) else root)]
         self.listed = any(map(is_manifest, self.roots))
         _refuse_useless(
@@ -159,7 +168,8 @@ class ImageData(Configured, LightningDataModule):
     @property
     def transforms(self) -> Transforms:
         """What turns files into samples."""
-        return Transforms(self.preprocessing, self.derive, self.sides, self.scale)
+        on_device = self.augment == "device"
+        return Transforms(self.preprocessing, self.derive, self.sides, self.scale, on_device=on_device)
 
     @property
     def channels_a(self) -> int:
@@ -239,6 +249,12 @@ class ImageData(Configured, LightningDataModule):
                 names = ", ".join(kind.name for kind in side)
                 raise DataError(f"--data.photometric changes light and colour, which {names} has not; leave it out")
 
+        if self.preprocessing.photometric and self.augment == "device":
+            for side in self.sides if not self.paired else self.sides[:1]:
+                if not plain_picture(side):
+                    names = ", ".join(kind.name for kind in side)
+                    raise DataError(f"augment device: light and colour there are those of a picture, not of {names}")
+
     def images_per_epoch(self, num_ranks: int) -> int:
         """Return the images that an epoch shows; all processes take equally many whole batches.
 
@@ -259,8 +275,8 @@ class ImageData(Configured, LightningDataModule):
         dataset: Any = self._dataset(self.transforms)
         if self.zoom_until < 1:
             dataset = Phased(self._dataset, self.transforms)
-        phase = images, late_from(self.zoom_until, self.trainer, images)
-        sampler = EpochSampler(len(dataset), self.seed, rank, ranks, phase)
+        late = late_from(self.zoom_until, self.trainer, images)
+        sampler = EpochSampler(len(dataset), self.seed, rank, ranks, images, late)
         return SeekableLoader(
             dataset,
             batch_size=self.batch_size,
@@ -294,8 +310,18 @@ class ImageData(Configured, LightningDataModule):
         return self.finished(batch)
 
     def finished(self, batch: Batch) -> Batch:
-        """Make floats in [-1, 1] of the levels that a loader gives, label maps one-hot; for loops without a Trainer."""
-        return batch._replace(a=unit_of(self.sides[0], batch.a), b=unit_of(self.sides[1], batch.b))
+        """Make floats in [-1, 1] of the levels that a loader gives, label maps one-hot; for loops without a Trainer.
+
+        With ``augment`` device images are cut and changed here, before and after that.
+        """
+        if batch.draws is None:
+            return batch._replace(a=unit_of(self.sides[0], batch.a), b=unit_of(self.sides[1], batch.b))
+        size, photometric = self.preprocessing.size, self.preprocessing.photometric
+        each = zip(self.sides, (batch.a, batch.b), batch.draws, strict=True)
+        a, b = (unit_of(side, placed(images, draws, size)) for side, images, draws in each)
+        if photometric:
+            a, b = lit(a, batch.draws[0]), b if self.paired else lit(b, batch.draws[1])
+        return batch._replace(a=a, b=b, draws=None)
 
     @property
     def _loading(self) -> dict[str, Any]:

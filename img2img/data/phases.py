@@ -12,7 +12,6 @@ from torch.utils.data import Dataset
 
 from img2img.data.sampler import Position
 from img2img.data.transforms import Transforms
-from img2img.errors import ConfigError
 
 T = TypeVar("T")
 
@@ -20,8 +19,7 @@ T = TypeVar("T")
 class Phased(Dataset[T]):
     """A dataset whose late samples are no longer enlarged before the crop.
 
-    CUT does so while its learning rate falls: an image is then as large as it will be translated. Which samples
-    are late is a function of their position, so a training that goes on goes on the same.
+    CUT does so while its learning rate falls: an image is then as large as it will be translated.
 
     Args:
         build: makes the dataset of a way to prepare images.
@@ -42,26 +40,22 @@ class Phased(Dataset[T]):
         return (self.late if position.late else self.early)[position]
 
 
-def late_from(share: float, trainer: Trainer | None, images_per_epoch: int) -> float:
-    """Return the images of a training after which samples are late.
+def late_from(share: float, trainer: Trainer | None, images_per_epoch: int) -> Callable[[int], bool]:
+    """Return what tells whether a sample is late, by the images of the training that come before it.
+
+    With a length in images that alone decides, so a training that goes on has the samples that it would have had. With
+    a length in minutes it is the time at which the sample is asked for.
 
     Args:
-        share: of the training that comes before.
-        trainer: whose method knows its length, or which itself has one; without one nothing is late.
+        share: of the training that is not late.
+        trainer: whose method knows the length, or which itself has one; without a trainer nothing is late.
         images_per_epoch: that an epoch shows.
-
-    Raises:
-        ConfigError: for a length in minutes: how many images that will be is not known while they are loaded.
     """
     if share >= 1 or trainer is None:
-        return math.inf
-    length = getattr(trainer.lightning_module, "length", None)
-    if length is None:
-        epochs = trainer.max_steps / trainer.num_training_batches if trainer.max_steps > 0 else trainer.max_epochs
-        return share * images_per_epoch * (epochs or math.inf)
-    if length.images is None:
-        raise ConfigError(
-            f"--data.zoom_until {share:g} needs a length in images or epochs, not in minutes: "
-            "give --images or --epochs, or set it to 1"
-        )
-    return float(share * length.images)
+        return lambda _: False
+    method = trainer.lightning_module
+    length = getattr(method, "length", None)
+    if length is not None:
+        return lambda images: length.progress(images, method.seconds) >= share
+    epochs = trainer.max_steps / trainer.num_training_batches if trainer.max_steps > 0 else trainer.max_epochs
+    return lambda images: images >= share * images_per_epoch * (epochs or math.inf)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -31,14 +30,21 @@ class EpochSampler(DistributedSampler[Position]):
         seed: decides the order.
         rank: of this process.
         num_ranks: processes that share the epoch; each gets the same number of samples.
-        phase: images that an epoch shows, and images of all epochs after which samples are late.
+        images_per_epoch: that an epoch shows over all ranks, without what makes no whole batch.
+        late: tells whether a sample is, by the images that come before it in the whole training.
     """
 
     def __init__(
-        self, length: int, seed: int, rank: int = 0, num_ranks: int = 1, phase: tuple[int, float] = (0, math.inf)
+        self,
+        length: int,
+        seed: int,
+        rank: int = 0,
+        num_ranks: int = 1,
+        images_per_epoch: int = 0,
+        late: Callable[[int], bool] = lambda _: False,
     ) -> None:
         self.length, self.seed, self.rank, self.num_replicas = length, seed, rank, num_ranks
-        self.phase = phase
+        self.images_per_epoch, self.late = images_per_epoch, late
         self.epoch = 0
         self.skip = 0
 
@@ -54,9 +60,11 @@ class EpochSampler(DistributedSampler[Position]):
         order = torch.randperm(self.length, generator=generator).tolist()
         order *= -(-self.num_replicas // self.length)  # fewer samples than ranks: deal some twice
         mine = order[self.rank : len(self) * self.num_replicas : self.num_replicas]
-        epoch, (images_per_epoch, late_from) = self.epoch, self.phase
-        early = (late_from - epoch * images_per_epoch) / self.num_replicas  # of this epoch's positions, for this rank
-        return (Position(epoch, sample, i >= early) for i, sample in enumerate(mine[self.skip :], self.skip))
+        epoch, before = self.epoch, self.epoch * self.images_per_epoch
+        return (
+            Position(epoch, sample, self.late(before + i * self.num_replicas))
+            for i, sample in enumerate(mine[self.skip :], self.skip)
+        )
 
 
 class SeekableLoader(DataLoader[Any]):

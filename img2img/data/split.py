@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from img2img.data.folder import Source, Split
+from img2img.data.source import Source, Split
 from img2img.errors import DataError
 from img2img.image import opened
 
@@ -162,7 +162,7 @@ def joined(count: int, links: Iterable[tuple[int, int]]) -> list[int]:
 
 def _thumbnail(source: Source) -> NDArray[np.uint8] | None:
     try:
-        with opened(source.path, source.name) as image:
+        with opened(source.file, source.name) as image:
             image.draft("L", (4 * _THUMBNAIL_PX, 4 * _THUMBNAIL_PX))  # JPEG decodes small at a fraction of the cost
             flat = image.convert("RGBA").convert("L") if image.has_transparency_data else image.convert("L")
             width, height = flat.size
@@ -222,7 +222,7 @@ def orientation(image: Image.Image) -> int:
 def upright_size(source: Source) -> tuple[int, int] | None:
     """Return (width, height) of a file as it is shown, without decoding it; None if it cannot be read."""
     try:
-        with opened(source.path, source.label) as image:
+        with opened(source.file, source.label) as image:
             return image.size[::-1] if orientation(image) in QUARTER_TURNS else image.size
     except DataError:
         return None

@@ -12,9 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from img2img.batch import Draw
+from img2img.data.augment import drawn_light
 from img2img.data.derive.base import Derivation
-from img2img.data.folder import Source, Split
 from img2img.data.sampler import mix
+from img2img.data.source import Source, Split
 from img2img.data.split import same_shape
 from img2img.errors import DataError
 from img2img.image import (
@@ -127,7 +129,7 @@ def decoded(source: Source, smallest: tuple[int, int] | None = None) -> Pixels:
     """
     label = source.label
     if not source.name.lower().endswith(_JPEG_SUFFIXES):
-        return on_white(read_picture(source.path, label))
+        return on_white(read_picture(source.file, label))
     data = source.read()
     if (head := jpeg_head(data)) is not None:
         pixels = plain_jpeg(head, data, _shrink(head.size, source, smallest))
@@ -186,6 +188,7 @@ class Transforms:
         derive: makes sources of their targets; None for sources of their own.
         sides: kinds of the planes of source and target.
         scale: how many times larger targets are than sources, which are enlarged to them first.
+        on_device: leave training images uncut, see :mod:`img2img.data.augment`.
     """
 
     def __init__(
@@ -194,8 +197,10 @@ class Transforms:
         derive: Derivation | None = None,
         sides: tuple[Side, Side] = (RGB, RGB),
         scale: int = 1,
+        *,
+        on_device: bool = False,
     ) -> None:
-        self.preprocessing = preprocessing
+        self.preprocessing, self.on_device = preprocessing, on_device
         self.derive, self.sides, self.scale = derive, sides, scale
         s = preprocessing.photometric
         self._photometric = {
@@ -236,7 +241,7 @@ class Transforms:
         side_a, side_b = self.sides
         if self.derive is None:
             a, b = load_side(source, side_a), load_side(target, side_b)
-            return self.fixed(self._enlarged(a, b, source.label), side_a), self.fixed(b, side_b)
+            return self.fixed(self.enlarged(a, b, source.label), side_a), self.fixed(b, side_b)
         photo = self._central(load_pixels(target, 3), RGB)
         drawn = self.derive(photo, mix(0, _VALIDATION, index))
         return as_tensor(with_channels(drawn, side_a[0].channels)), as_tensor(with_channels(photo, side_b[0].channels))
@@ -260,26 +265,35 @@ class Transforms:
         return Sample(as_tensor(self._jitter(cut_a, seed, side_a)), notes), Sample(as_tensor(cut_b), [])
 
     def cut(self, seed: int, *images: Pixels) -> list[Pixels]:
-        """Crop and mirror one image, or several of one size alike."""
-        p = self.preprocessing
-        height, width = p.size
+        """Crop and mirror one image, or several of one size alike; for the device only pad them."""
+        height, width = self.preprocessing.size
         images = tuple(self._padded(image) for image in images)
-        down, right, mirror = torch.rand(3, generator=torch.Generator().manual_seed(seed)).tolist()
-        spare = images[0].shape[0] - height, images[0].shape[1] - width
-        top, left = (int(down * (spare[0] + 1)), int(right * (spare[1] + 1))) if p.crop == "random" else _middle(spare)
+        if self.on_device:
+            return list(images)
+        top, left, mirrored = self._place(seed, images[0].shape)
         cuts = [image[top : top + height, left : left + width] for image in images]
-        if not p.flip or mirror < 0.5:  # noqa: PLR2004 (a coin)
-            return cuts
-        return [np.asarray(cv2.flip(image, 1)).reshape(image.shape) for image in cuts]
+        return [np.asarray(cv2.flip(image, 1)).reshape(image.shape) for image in cuts] if mirrored else cuts
+
+    def _place(self, seed: int, shape: tuple[int, ...]) -> tuple[int, int, bool]:
+        """Draw the first row and column of the crop, and whether it is mirrored."""
+        p = self.preprocessing
+        down, right, mirror = torch.rand(3, generator=torch.Generator().manual_seed(seed)).tolist()
+        spare = shape[0] - p.size[0], shape[1] - p.size[1]
+        top, left = (int(down * (spare[0] + 1)), int(right * (spare[1] + 1))) if p.crop == "random" else _middle(spare)
+        return top, left, p.flip and mirror >= 0.5  # noqa: PLR2004 (a coin)
+
+    def drawn(self, seed: int, image: Tensor) -> Draw:
+        """Draw for the device what workers would do to an image [P, H, W] with this seed."""
+        light = drawn_light(mix(seed, 0, 1), self.preprocessing.photometric)
+        return Draw(*self._place(seed, tuple(image.shape[1:])), light)
 
     def matched(self, a: Pixels, b: Pixels, name: str) -> tuple[Pixels, Pixels]:
         """Resize both images of a pair to the load size of the source, see :meth:`sized`.
 
         Raises:
-            DataError: with the name, if they differ in aspect and are not stretched, or not by the scale asked for.
+            DataError: with the name, if they differ in aspect and are not stretched.
         """
         side_a, side_b = self.sides
-        a = self._enlarged(a, b, name)
         shapes = [(pixels.shape[1], pixels.shape[0]) for pixels in (a, b)]
         if self.preprocessing.resize != "stretch" and not same_shape(*shapes):
             raise DataError(
@@ -289,8 +303,12 @@ class Transforms:
         a = self.sized(a, side_a)
         return a, resized_side(side_b, b, *a.shape[:2])
 
-    def _enlarged(self, a: Pixels, b: Pixels, name: str) -> Pixels:
-        """Bring the source of a pair to the size of its target where that is larger by the scale."""
+    def enlarged(self, a: Pixels, b: Pixels, name: str) -> Pixels:
+        """Bring the source of a pair, as read, to the size of its target where that is larger by the scale.
+
+        Raises:
+            DataError: with the name, if it is not.
+        """
         if self.scale == 1:
             return a
         if (a.shape[0] * self.scale, a.shape[1] * self.scale) != b.shape[:2]:
@@ -348,7 +366,7 @@ class Transforms:
 
     def _jitter(self, pixels: Pixels, seed: int, side: Side) -> Pixels:
         """Draw light and colour of the planes that have them."""
-        if not self.preprocessing.photometric:
+        if not self.preprocessing.photometric or self.on_device:
             return pixels
         return packed(
             [self._lit(planes, seed) if kind.has_light else planes for kind, planes in unpacked(side, pixels)]

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from img2img.data.folder import Source
+from img2img.data.source import Source
 from img2img.errors import DataError
 from img2img.evaluate.extractors import Extractor
 from img2img.evaluate.images import Images, Look, Seen, look_at

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from img2img.data.folder import Source, list_names
+from img2img.data.folder import list_names
+from img2img.data.source import Source
 from img2img.data.split import orientation
 from img2img.data.transforms import half_of, load_pixels
 from img2img.errors import DataError

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from img2img import report
-from img2img.data.folder import Source
+from img2img.data.source import Source
 from img2img.data.transforms import load_pixels
 from img2img.evaluate.against import Difference
 from img2img.evaluate.evaluation import Evaluation

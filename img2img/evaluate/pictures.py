@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from img2img.data.folder import Source
+from img2img.data.source import Source
 from img2img.data.transforms import load_pixels
 from img2img.errors import ConfigError, DataError
 from img2img.evaluate.behaviour import checkerboard, colour_drift, input_dependence, spectrum_distance

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from img2img.data.folder import Source
+from img2img.data.source import Source
 from img2img.evaluate.extractors import Extractor
 from img2img.evaluate.features import Features
 from img2img.evaluate.images import Images

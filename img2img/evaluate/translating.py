@@ -14,7 +14,8 @@ from PIL import Image
 from safetensors import safe_open
 
 from img2img.checkpoint import FILE_NAME, Weights
-from img2img.data.folder import Layout, Source, find_layout
+from img2img.data.folder import find_layout
+from img2img.data.source import Layout, Source
 from img2img.data.transforms import load_pixels
 from img2img.errors import ConfigError, DataError
 from img2img.evaluate.images import Images

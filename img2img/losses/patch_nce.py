@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -29,7 +31,7 @@ def patch_nce(queries: Tensor, keys: Tensor, temperature: float = TEMPERATURE) -
         A float32 scalar.
     """
     queries, keys = unit(queries), unit(keys.detach())
-    with torch.autocast(queries.device.type, enabled=False):
+    with _full_precision(queries.device.type):
         logits = torch.bmm(queries, keys.transpose(1, 2)) / temperature
     same = torch.arange(queries.shape[1], device=queries.device).repeat(len(queries))
     return F.cross_entropy(logits.flatten(0, 1), same)
@@ -40,3 +42,8 @@ def unit(vectors: Tensor) -> Tensor:
     wide = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
     lengths: Tensor = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
     return wide / (lengths + _EPS)
+
+
+def _full_precision(device: str) -> AbstractContextManager[object]:
+    known = torch.amp.is_autocast_available(device)  # not on the meta device, where costs are counted
+    return torch.autocast(device, enabled=False) if known else nullcontext()

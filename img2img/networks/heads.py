@@ -35,8 +35,9 @@ class ContrastHeads(nn.ModuleDict):
 class ConsistencyHeads(nn.ModuleDict):
     """Linear, norm, ReLU, Linear, norm for each stage, as EnCo has them (Cai et al. 2024, arXiv 2211.10867).
 
-    The norm is over all vectors of the batch; without it such a loss makes all vectors one (Chen and He 2021,
-    Exploring Simple Siamese Representation Learning, table 3).
+    The norm is over all vectors of the batch (of a part of it, where it is computed in parts or by several processes);
+    without it such a loss makes all vectors one (Chen and He 2021, Exploring Simple Siamese Representation Learning,
+    table 3).
 
     Args:
         channels: by stage.

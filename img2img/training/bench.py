@@ -233,9 +233,8 @@ def as_table(data: Sequence[Mapping[str, Any]]) -> str:
         return "-" if value is None else format(value, form)
 
     width = max(len("arm"), *(len(row["arm"]) for row in data))
-    lines = [
-        f"{'arm':{width}}  batch  images/s  lowest  highest  ratio  to batch 1  peak memory in MB  waiting for data"
-    ]
+    counts = "batch  images/s  lowest  highest  ratio  to batch 1  peak memory in MB  waiting for data"
+    lines = [f"{'arm':{width}}  {counts}"]
     for row in data:
         lowest, highest = (min(row["rounds"]), max(row["rounds"])) if row["rounds"] else (None, None)
         lines.append(
@@ -323,7 +322,8 @@ class _Clock(Callback):
             return
         wait_for(pl_module.device)
         now = time.perf_counter()
-        waited = next(one.waited_s for one in trainer.callbacks if isinstance(one, Throughput))  # type: ignore[attr-defined]
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        waited = next(one.waited_s for one in callbacks if isinstance(one, Throughput))
         if pl_module.batches == self.warmup:
             self.began, self.seen, self.waited = now, pl_module.images, waited
             return

@@ -19,7 +19,7 @@ from img2img.metrics.paired import paired_scores
 from img2img.shipped import shipped
 from img2img.training.config import resolve
 from img2img.training.run import train
-from img2img.translate.translator import load
+from img2img.translate.loading import load
 
 _RUN, _DRAWINGS, _RESULTS, _PAGE = "run", "drawings", "translated", "report.html"
 

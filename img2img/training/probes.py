@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader, Subset
 
 from img2img.batch import Batch
 from img2img.data.datasets import FixedDataset, collate
-from img2img.data.folder import Split
 from img2img.data.module import ImageData
+from img2img.data.source import Split
 from img2img.image import Pixels, seen_of, to_pixels
 from img2img.losses.adversarial import Wasserstein
 from img2img.methods.base import TranslationModule

@@ -248,7 +248,7 @@ def init_from(module: TranslationModule, path: Path, domains: tuple[str, str]) -
     ):
         chosen = named[direction] if named[direction] in file.directions else other
         try:
-            network.start_from(file.generator(chosen))
+            network.start_from(file.generator(chosen, settled=False))
         except RuntimeError as error:
             raise ConfigError(
                 f"--init-from {path}: its generator for {chosen} has other layers than this config's; "

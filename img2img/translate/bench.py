@@ -27,8 +27,9 @@ from img2img.translate.files import Files
 from img2img.translate.folder import translate_folder
 from img2img.translate.how import How
 from img2img.translate.inputs import Plan, plan
+from img2img.translate.loading import load
 from img2img.translate.report import Entry
-from img2img.translate.translator import Translator, load
+from img2img.translate.translator import Translator
 
 PUBLISHED = "published"
 ARMS = (PUBLISHED, "auto", *(f"{e}-{p}" for e in get_args(EngineName) for p in get_args(Precision)))

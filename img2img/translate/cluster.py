@@ -302,8 +302,10 @@ class _Worker:
         import ray  # noqa: PLC0415 (an extra)
 
         jobs = [
-            Job(os.fsdecode(name), *(Path(os.fsdecode(path)) for path in paths))
-            for name, *paths in zip(rows["name"], rows["source"], rows["target"], strict=True)
+            Job(os.fsdecode(name), Path(os.fsdecode(source)), Path(os.fsdecode(target)), _apart(beside))
+            for name, source, target, beside in zip(
+                rows["name"], rows["source"], rows["target"], rows["beside"], strict=True
+            )
         ]
         shown = frozenset(job.name for job, kept in zip(jobs, rows["shown"], strict=True) if kept)
         try:
@@ -344,7 +346,12 @@ class _Worker:
 def _job_row(job: Job, shown: bool) -> dict[str, Any]:
     """Return a job as plain data: bytes, because names need not be UTF-8."""
     source, target = (os.fsencode(path.absolute()) for path in (job.source, job.target))
-    return {"name": os.fsencode(job.name), "source": source, "target": target, "shown": shown}
+    beside = b"\0".join(os.fsencode(path.absolute()) for path in job.beside)
+    return {"name": os.fsencode(job.name), "source": source, "target": target, "beside": beside, "shown": shown}
+
+
+def _apart(beside: bytes) -> tuple[Path, ...]:
+    return tuple(Path(os.fsdecode(path)) for path in beside.split(b"\0") if path)
 
 
 def _entry_row(entry: Entry) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from img2img.image import (
     read_pictures,
     write_pictures,
 )
+from img2img.translate.formats import Formats
 
 _BYTES_PER_PIXEL = 36  # what is read, as floats, what the network makes, what is written, and alpha
 
@@ -45,6 +46,7 @@ class Files:
         value_range: (low, high) of float TIFF and NPY files.
         signer: signs every output that can hold a C2PA manifest; its mark is set by the translator.
         video_crf: quality of videos, 0 (best) to 51; H.264's constant rate factor.
+        formats: of files that are no plain pictures.
 
     Raises:
         ConfigError: if the quality is not on that scale.
@@ -59,6 +61,7 @@ class Files:
     value_range: ValueRange | None = None
     signer: Signer | None = None
     video_crf: int = CRF
+    formats: Formats | None = None
 
     def __post_init__(self) -> None:
         """Check the options."""
@@ -97,12 +100,22 @@ class Files:
         with opened(source, name, max_pixels=self.max_pixels) as image:
             return image.width * image.height > MAX_PIXELS
 
-    def read(self, source: Path | BinaryIO, name: str, target: Path | None = None) -> Pictures:
+    def read(
+        self, source: Path | BinaryIO, name: str, target: Path | None = None, beside: tuple[Path, ...] = ()
+    ) -> Pictures:
         """Read a file whole; the first frame alone where the target cannot hold more.
+
+        Args:
+            source: the file.
+            name: what messages call it.
+            target: what will be written.
+            beside: further files of the same sample.
 
         Raises:
             DataError: if it cannot be read, naming it.
         """
+        if self.formats is not None:
+            return Pictures((self.formats.read(source, name, beside, self.max_pixels),))
         single = target is not None and target.suffix.lower() not in FRAME_SUFFIXES
         found = read_pictures(
             source,
@@ -119,6 +132,9 @@ class Files:
         Raises:
             DataError: naming the reason.
         """
+        if self.formats is not None:
+            written = (self.formats.output,)
+            pictures = pictures.each(lambda picture: replace(picture, side=written))
         check_writable(target, pictures, icc=self.icc, mark=self.mark, value_range=self.value_range)
 
     def write(

@@ -18,7 +18,7 @@ from img2img.errors import DataError
 from img2img.image import TEMPORARY_PREFIX, Picture, Pictures, Plane, on_white
 from img2img.translate.how import Existing, How, Made, StoppedError, Stream
 from img2img.translate.inputs import Job, Plan
-from img2img.translate.journal import Journal, State, stamp
+from img2img.translate.journal import Journal, State, stamp, stamps
 from img2img.translate.pipeline import Stages, flow
 from img2img.translate.report import PICTURES_ON_PAGE, Entry, FolderReport, Status, spread
 from img2img.translate.translation import Prepared, Translation
@@ -237,10 +237,10 @@ class _Work:
         return 0 if self.how.stream(job) else self.files.weigh(job.source, job.name)
 
     def read(self, job: Job) -> _Read | Stream:
-        self.stamps[job.name] = stamp(job.source)
+        self.stamps[job.name] = stamps(job)
         if (stream := self.how.stream(job)) is not None:
             return stream
-        pictures = self.files.read(job.source, job.name, job.target)
+        pictures = self.files.read(job.source, job.name, job.target, job.beside)
         if (mask := self.how.controls.mask(job.name)) is not None:
             self.masks[job.name] = mask
         if not self.how.resizes:

@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from glob import glob, has_magic
 from pathlib import Path
@@ -32,6 +32,10 @@ _SIGNATURES: Mapping[bytes, str] = {
 }
 """First bytes of files, as patterns, and the ending of their kind."""
 _LISTED = 3
+_LISTS = {".csv", ".jsonl"}
+
+Rows = Callable[[Path], Sequence[tuple[Path, str, tuple[Path, ...]]]] | None
+"""From a list of files to each row's first file, its name, and the row's further files."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,13 @@ class Job:
         name: what messages and reports call it: its path below the folder given, with slashes.
         source: the file.
         target: the file to write.
+        beside: further files that are translated together with it.
     """
 
     name: str
     source: Path
     target: Path
+    beside: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,8 @@ def plan(
     file_format: str | None = None,
     suffix: str = "",
     kinds: frozenset[str] = SUFFIXES,
+    written: tuple[str, ...] = (),
+    rows: Rows = None,
     may_be_empty: bool = False,
 ) -> Plan:
     """List what is translated to where.
@@ -85,6 +93,8 @@ def plan(
         file_format: ending to write instead of each image's own, such as ``png``, or of each video's, such as ``mp4``.
         kinds: endings of names that are taken for images.
         suffix: put behind the stem: ``_colour`` makes ``a.png`` into ``a_colour.png``.
+        written: endings that outputs may have, the usual one first; by default each has its input's.
+        rows: called for a source that is a list of files.
         may_be_empty: whether folders without images are no mistake.
 
     Returns:
@@ -97,23 +107,34 @@ def plan(
     """
     out = Path(out)
     ending = _ending(file_format)
-    images, kinds = kinds, kinds | VIDEO_SUFFIXES
-    if ending is not None and ending not in kinds:
+    images, kinds = frozenset(written) or kinds, kinds | VIDEO_SUFFIXES
+    if ending is not None and ending not in (written or kinds):
+        kinds = frozenset(written) or kinds
         raise DataError(f"format {file_format}: expected one of {', '.join(sorted(kind[1:] for kind in kinds))}")
     if "/" in suffix or os.sep in suffix:
         raise DataError(f"suffix {suffix}: expected a part of a file name, got a path")
-    found, others = _found(sources, kinds, may_be_empty=may_be_empty)
-    if len(found) == 1 and len(sources) == 1 and not Path(sources[0]).is_dir() and not out.is_dir() and out.suffix:
+    listed = rows is not None and len(sources) == 1 and Path(sources[0]).suffix.lower() in _LISTS
+    if listed and rows is not None:
+        found, others = [_Found(path, _inside(name), "", more) for path, name, more in rows(Path(sources[0]))], 0
+    else:
+        found, others = _found(sources, kinds, may_be_empty=may_be_empty)
+    if (
+        not listed
+        and len(found) == len(sources) == 1
+        and not Path(sources[0]).is_dir()
+        and not out.is_dir()
+        and out.suffix
+    ):
         return _one(found[0], out, images)
     if os.path.lexists(out) and not out.is_dir():
         raise DataError(f"{out}: expected a folder to write into, got a file or a link that leads nowhere")
     for source in map(Path, sources):
         if lies_within(out, source):
             raise DataError(f"{out}: the output lies in the input folder {source}; choose a folder outside it")
-    jobs = _apart([one.job(out, suffix, ending) for one in found], out)
+    jobs = _apart([one.job(out, suffix, ending, written) for one in found], out)
     if ending is not None and jobs and not any(job.target.suffix == ending for job in jobs):
         raise DataError(f"format {file_format}: there are no {'videos' if ending in VIDEO_SUFFIXES else 'images'}")
-    own = {_real(job.source) for job in jobs}
+    own = {_real(path) for job in jobs for path in (job.source, *job.beside)}
     for job in jobs:
         if _real(job.target) in own:
             raise DataError(f"{job.target}: the output would replace an input; choose another folder")
@@ -128,6 +149,8 @@ def job_below(
     file_format: str | None = None,
     suffix: str = "",
     kinds: frozenset[str] = SUFFIXES,
+    written: tuple[str, ...] = (),
+    rows: Rows = None,
 ) -> Job | None:
     """Return what :func:`plan` makes of one file below a folder, as far as other files do not matter; None if no image.
 
@@ -138,9 +161,12 @@ def job_below(
         file_format: see there.
         suffix: see there.
         kinds: see there.
+        written: see there.
+        rows: not used, as a folder is no list.
     """
+    del rows
     found = _below(file, folder, kinds | VIDEO_SUFFIXES)
-    return found and found.job(out, suffix, _ending(file_format))
+    return found and found.job(out, suffix, _ending(file_format), written)
 
 
 def _ending(file_format: str | None) -> str | None:
@@ -171,6 +197,7 @@ class _Found(NamedTuple):
     source: Path
     name: Path
     ending: str  # to put behind the name where it has none of an image or a video
+    beside: tuple[Path, ...] = ()
 
     @property
     def whole(self) -> Path:
@@ -180,10 +207,17 @@ class _Found(NamedTuple):
     def is_video(self) -> bool:
         return self.whole.suffix.lower() in VIDEO_SUFFIXES
 
-    def job(self, out: Path, suffix: str, ending: str | None) -> Job:
+    def job(self, out: Path, suffix: str, ending: str | None, written: tuple[str, ...] = ()) -> Job:
         of_its_kind = ending is not None and (ending in VIDEO_SUFFIXES) == self.is_video
-        name = f"{self.whole.stem}{suffix}{ending if of_its_kind else self.whole.suffix}"
-        return Job(self.name.as_posix(), self.source, out / self.whole.with_name(name))
+        kept = self.whole.suffix if not written or self.whole.suffix.lower() in written else written[0]
+        name = f"{self.whole.stem}{suffix}{ending if of_its_kind else kept}"
+        return Job(self.name.as_posix(), self.source, out / self.whole.with_name(name), self.beside)
+
+
+def _inside(name: str) -> Path:
+    """Return the name that a listed file gets below the folder that is written: never outside of it."""
+    path = Path(name)
+    return Path(path.name) if path.is_absolute() or ".." in path.parts else path
 
 
 def images(source: str | Path) -> list[tuple[str, Path]]:

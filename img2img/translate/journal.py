@@ -123,7 +123,7 @@ class Journal:
             return "changed"
         if record.of != self.id:
             return "other settings"
-        return "complete" if record.source == stamp(job.source) else "source changed"
+        return "complete" if record.source == stamps(job) else "source changed"
 
     def other_settings(self, job: Job) -> str:
         """Say in what the settings that made a target differ from those of now."""
@@ -207,6 +207,13 @@ def last_settings(out: Path | None) -> Mapping[str, Any] | None:
 def path_of(out: Path, part: str = "") -> Path:
     """Return the journal's file of a folder; ``part`` as for :meth:`Journal.of`."""
     return out / f"{PREFIX}{'-' * bool(part)}{part}.jsonl"
+
+
+def stamps(job: Job) -> tuple[int, int] | None:
+    """Return :func:`stamp` of a job's source; of several files their sums."""
+    found = [stamp(path) for path in (job.source, *job.beside)]
+    there = [one for one in found if one is not None]
+    return (sum(one[0] for one in there), sum(one[1] for one in there)) if len(there) == len(found) else None
 
 
 def stamp(path: Path) -> tuple[int, int] | None:

@@ -15,10 +15,11 @@ from img2img.translate.files import Files
 from img2img.translate.how import How
 from img2img.translate.inputs import Plan
 from img2img.translate.journal import last_settings
+from img2img.translate.loading import load
 from img2img.translate.memory import Memory, Say
 from img2img.translate.streams import VideoStatistics
 from img2img.translate.translation import Translation
-from img2img.translate.translator import Translator, load
+from img2img.translate.translator import Translator
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ class Setup:
         """Return how files are read and written, with the mark of the translator where it is wanted."""
         composite = self.controls != Controls()
         mark = Mark.of(translator.header, translator.direction(self.to), composite=composite)
-        return replace(self.files.signed_for(mark), mark=mark if self.mark else None)
+        files = replace(self.files.signed_for(mark), mark=mark if self.mark else None)
+        return replace(files, formats=translator.formats(self.to))
 
     def how(self, translator: Translator, whole: Plan | None = None, *, afresh: bool = False) -> How:
         """Return how a batch is done with the loaded translator, for :func:`translate_folder`.

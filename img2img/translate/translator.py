@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from img2img.checkpoint import TranslatorFile, Weights, load_translator
+from img2img.checkpoint import Weights
 from img2img.configured import nearest
-from img2img.devices import resolve_device, resolve_precision
 from img2img.errors import ConfigError, DataError
 from img2img.image import (
     Mark,
@@ -24,12 +23,10 @@ from img2img.image import (
     Pixels,
     picture_of,
     round_to_8_bits,
-    suffixes,
     to_image,
     with_channels,
 )
 from img2img.networks.base import Generator
-from img2img.networks.layers.convolutions import as_torch_does
 from img2img.translate.controls import Controls
 from img2img.translate.drawings import Drawings
 from img2img.translate.draws import choose_style, draw_by_place
@@ -38,6 +35,7 @@ from img2img.translate.engines.choice import engine_of, fastest
 from img2img.translate.engines.int8 import digest
 from img2img.translate.files import Files
 from img2img.translate.folder import translate_folder
+from img2img.translate.formats import Formats, planned
 from img2img.translate.how import Existing, How
 from img2img.translate.inputs import Job, plan
 from img2img.translate.journal import last_settings
@@ -179,10 +177,10 @@ class Translator:
         """
         if self.engine != "int8":
             return
-        translation = self.translation(to, size)
+        translation, files = self.translation(to, size), replace(files, formats=self.formats(to))
         for job in jobs:
             try:
-                picture = files.read(job.source, job.name).frames[0]
+                picture = files.read(job.source, job.name, beside=job.beside).frames[0]
             except DataError:
                 continue  # reported when its turn comes
             self._calibration.append(translation.prepare(picture).source[None])
@@ -210,8 +208,21 @@ class Translator:
 
     def translation(self, to: str | None = None, size: int | None = None, *, restore_size: bool = False) -> Translation:
         """Return what translates pictures, for :func:`translate_folder`; arguments as :meth:`picture`."""
-        channels = self.networks[self.direction(to)].in_channels
-        return Translation(partial(self.tensor, to=to), channels, size, self.batch, self.drawings, restore_size)
+        direction = self.direction(to)
+        return Translation(
+            partial(self.tensor, to=to),
+            self.networks[direction].in_channels,
+            size,
+            self.batch,
+            self.drawings,
+            restore_size,
+            self.formats(to),
+            int(self.header.get("directions", {}).get(direction, {}).get("scale", 1)),
+        )
+
+    def formats(self, to: str | None = None) -> Formats | None:
+        """Return what files the translator takes and gives; None where they are plain pictures."""
+        return Formats.of(self.header, self.direction(to))
 
     @overload
     def __call__(self, image: Picturelike, to: str | None = None) -> Any: ...
@@ -241,7 +252,8 @@ class Translator:
                 )
             if not bool((batch.abs() <= 1 + 1e-3).all()):
                 raise ValueError("expected values in [-1, 1], got values outside or NaN")
-            translated = round_to_8_bits(self.tensor(batch, to))
+            translated = self.tensor(batch, to)
+            translated = round_to_8_bits(translated) if self.formats(to) is None else translated
             return translated if image.ndim == 4 else translated[0]  # noqa: PLR2004
         if isinstance(image, list | tuple):
             return [self(one, to) for one in image]
@@ -272,14 +284,19 @@ class Translator:
         """Return how a batch is done with this translator, for :func:`translate_folder`."""
         controls = controls or Controls()
         mark = Mark.of(self.header, self.direction(to), composite=controls != Controls())
-        files = (files or Files(mark=mark)).signed_for(mark)
+        formats = self.formats(to)
+        files = replace((files or Files(mark=mark)).signed_for(mark), formats=formats)
+        if formats is not None and (controls != Controls() or files.value_range is not None):
+            raise ConfigError(
+                f"this translator takes {formats}, which it knows the range of: nothing can be kept of it"
+            )
         self.translation(to, size, restore_size=restore_size)  # refuses what contradicts itself, before any work
         streams = Streams(self, to, size, files, controls, video_statistics, restore_size)
         return How(
             files=files,
             controls=controls,
             resizes=size is not None and not restore_size,
-            stream=streams,
+            stream=streams if formats is None else lambda _: None,
             settings={**self.settings(to, size, restore_size=restore_size), **streams.settings()},
         )
 
@@ -335,65 +352,10 @@ class Translator:
             restore_size: see :meth:`picture`.
         """
         sources = [source] if isinstance(source, str | Path) else list(source)
-        todo = plan(sources, out, kinds=suffixes(files.value_range if files else None))
+        todo = plan(sources, out, **planned(self.header, to, files.value_range if files else None))
         self.calibrate(todo.jobs, files or Files(), to, size)
         self.settle(last_settings(todo.out), len(todo.jobs))
         how = self.how(to, size, files, controls, video_statistics, restore_size=restore_size)
         return translate_folder(
             self.translation(to, size, restore_size=restore_size), todo, replace(how, existing=existing)
         )
-
-
-def load(
-    path: str | Path,
-    device: str = "auto",
-    *,
-    weights: Weights | None = None,
-    precision: Literal["auto", "fp32", "bf16"] = "auto",
-    memory: Memory | None = None,
-    engine: EngineName | Literal["auto"] = "auto",
-    batch: int | None = None,
-    stochastic: bool = False,
-    seed: int | None = None,
-    normalise: bool = True,
-) -> Translator:
-    """Load a translator file or the translator of a run folder.
-
-    Args:
-        path: the file or folder.
-        device: auto, cuda, mps or cpu.
-        weights: ``ema`` or ``raw``; by default ema where the file has it.
-        precision: ``fp32``, with torch's kernels alone, so that imported weights give the original's bits, or the
-            faster ``bf16``; ``auto`` is bf16 where the device multiplies it in hardware.
-        memory: what to do with images that may not fit into it; by default tiles where they do not.
-        engine: that runs the networks; ``auto`` is the fastest that is installed, measured once and remembered, and
-            eager for ``fp32`` that is asked for.
-        batch: images of one size that go through the network together, see :class:`Translator`.
-        stochastic: leave dropout on.
-        seed: of dropout and style, see :class:`Translator`.
-        normalise: bring drawings nearer to those of the training, see :class:`Translator`.
-
-    Raises:
-        ModelFileError: if it is missing, truncated, foreign, newer than this version, or a pickle.
-    """
-    file: TranslatorFile = load_translator(Path(path))
-    networks = {direction: file.generator(direction, weights) for direction in file.directions}
-    where = resolve_device(device)
-    chosen: Precision = "bf16" if resolve_precision(precision, where) == "bf16" else "fp32"
-    if precision == "fp32":  # what is asked for is exactness, so bit for bit what the published networks give
-        engine = "eager" if engine == "auto" else engine
-        for network in networks.values():
-            as_torch_does(network)
-    return Translator(
-        networks,
-        file.header,
-        where,
-        weights=weights,
-        precision=chosen,
-        memory=memory,
-        engine=engine,
-        batch=batch,
-        stochastic=stochastic,
-        seed=seed,
-        normalise=normalise,
-    )

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from img2img.data.check import advice, content, copies, counts, files, pairing, sizes, tree
+from img2img.data.check import advice, content, copies, counts, files, listed, pairing, sizes, tree
 from img2img.data.check.finding import SEVERITIES, Finding, Kind, Report, Severity, kinds, sort
 from img2img.data.check.gallery import Gallery
-from img2img.data.folder import LAYOUTS, Layout, Source, find_layout
+from img2img.data.folder import LAYOUTS, find_layout
+from img2img.data.manifest import is_manifest
+from img2img.data.shards import refuse_shards
+from img2img.data.source import Layout, Source
 from img2img.errors import DataError
 
 __all__ = ["KINDS", "SEVERITIES", "Finding", "Kind", "Report", "Severity", "check", "check_layout"]
 
 _RULES = (counts, files, sizes, tree, copies, pairing, content)
 
-KINDS: tuple[Kind, ...] = tuple(kind for rule in _RULES for kind in kinds(vars(rule)))
+KINDS: tuple[Kind, ...] = tuple(dict.fromkeys(kind for rule in (*_RULES, listed) for kind in kinds(vars(rule))))
 """Everything that can be found."""
 
 _SAMPLES = 6
@@ -42,8 +45,15 @@ def check(
             of 160 images a domain, copies by their bytes.
 
     Returns:
-        The report. A folder that cannot be used at all is a finding, not an exception.
+        The report. A folder that cannot be used at all is a finding, not an exception. Of a manifest all files are
+        looked at, quick or not.
+
+    Raises:
+        DataError: for a folder of shards.
     """
+    if any(map(is_manifest, roots)):
+        return listed.report_on(roots, domains=domains, to=to, paired=paired)
+    refuse_shards(roots, "img2img data check")
     try:
         layout = _layout(roots, domains, to)
     except (DataError, OSError) as error:

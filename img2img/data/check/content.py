@@ -10,7 +10,7 @@ import numpy as np
 from img2img.data.check.finding import Finding, Kind
 from img2img.data.check.gallery import Gallery
 from img2img.data.check.look import Sight
-from img2img.data.folder import Source
+from img2img.data.source import Source
 
 IDS = Kind(
     "label ids",

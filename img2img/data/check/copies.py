@@ -12,7 +12,7 @@ from img2img.data.check.alike import MOST_COMPARED, close, same
 from img2img.data.check.finding import Finding, Kind
 from img2img.data.check.gallery import Gallery
 from img2img.data.check.look import Sight
-from img2img.data.folder import Source
+from img2img.data.source import Source
 
 LEAK = Kind(
     "test in training",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from img2img.data.check.finding import Finding, Kind
 from img2img.data.check.gallery import Gallery
-from img2img.data.folder import Source
+from img2img.data.source import Source
 
 UNREADABLE = Kind(
     "unreadable",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from img2img.data.folder import Source
+from img2img.data.source import Source
 from img2img.report import printable
 
 Severity = Literal["error", "warning", "note"]

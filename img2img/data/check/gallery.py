@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from img2img.data.check.look import Look, Shape, Sight, cost, look
-from img2img.data.folder import Layout, Source, Split
+from img2img.data.source import Layout, Source, Split
 from img2img.report import printable
 
 T = TypeVar("T")

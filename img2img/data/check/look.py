@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from img2img.data.folder import Half, Source
+from img2img.data.source import Half, Source
 from img2img.data.split import QUARTER_TURNS, orientation
 from img2img.data.transforms import on_white
 from img2img.errors import DataError
@@ -88,7 +88,7 @@ def look(sources: list[Source], *, decode: bool, draft: bool) -> dict[Source, Lo
     """
     first = sources[0]
     try:
-        with opened(first.path, first.label) as image:
+        with opened(first.file, first.label) as image:
             shape, pixels = _shape(image), None
             if decode:
                 if draft:

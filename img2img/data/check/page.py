@@ -9,7 +9,7 @@ from PIL import Image
 
 from img2img import report as html
 from img2img.data.check.finding import Finding, Report
-from img2img.data.folder import Source
+from img2img.data.source import Source
 from img2img.data.transforms import load_pixels
 from img2img.errors import DataError
 from img2img.image import atomically

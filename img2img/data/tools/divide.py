@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from img2img.data.folder import Source, Split, list_images, recognise
+from img2img.data.folder import list_images, recognise
+from img2img.data.shards import refuse_shards
+from img2img.data.source import Source, Split
 from img2img.data.split import copies, joined
 from img2img.errors import DataError
 
@@ -95,6 +97,7 @@ def divide(
     for root in roots:
         if not root.is_dir():
             raise DataError(f"{root}: no such data folder")
+    refuse_shards(roots, "img2img data split")
     kind, names, splits = recognise(list(roots), domains)
     shares = {}
     for split, given in (("validation", validation), ("test", test)):

@@ -13,7 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from img2img.data.folder import Source, few, pair_folders
+from img2img.data.folder import few, pair_folders
+from img2img.data.source import Source
 from img2img.data.split import same_shape, upright_size
 from img2img.errors import DataError
 from img2img.image import Picture, Plane, atomically, format_of, read_picture, resized, resized_plane, write_picture

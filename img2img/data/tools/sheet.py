@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from PIL import Image
 
-from img2img.data.folder import Source, find_layout, list_names
+from img2img.data.folder import find_layout, list_names
+from img2img.data.source import Source
 from img2img.data.transforms import load_pixels
 from img2img.errors import DataError
 from img2img.image import fitted, montage

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -65,6 +65,18 @@ def as_photos(images: Tensor, *, normalise: bool) -> Tensor:
         return colours
     mean, deviation = (torch.tensor(v, device=images.device).view(3, 1, 1) for v in (_MEAN, _DEVIATION))
     return ((colours + 1) / 2 - mean) / deviation
+
+
+def take_in_order(network: nn.Module, tensors: Sequence[Tensor]) -> None:
+    """Load tensors in the order of a network's own; those behind its last layer are left out.
+
+    Raises:
+        RuntimeError: if there are too few, or their shapes differ.
+    """
+    names = list(network.state_dict())
+    if len(tensors) < len(names):
+        raise RuntimeError(f"expected {len(names)} tensors, got {len(tensors)}")
+    network.load_state_dict(dict(zip(names, tensors, strict=False)))
 
 
 FeatureNetworkFactory = Callable[[], FeatureNetwork]

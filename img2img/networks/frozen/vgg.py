@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from img2img.networks.frozen.base import FeatureNetwork, as_photos
+from img2img.networks.frozen.base import FeatureNetwork, as_photos, take_in_order
 from img2img.networks.layers.antialias import filter_of
 
 _WIDTHS = (64, 128, 256, 512, 512)
@@ -42,7 +42,7 @@ class VGG19(FeatureNetwork):
 
     def take(self, tensors: Mapping[str, Tensor]) -> None:
         """Take torchvision's weights, which are numbered through all layers of ``features``."""
-        _take(self.blocks, [(key, t) for key, t in tensors.items() if key.startswith("features.")])
+        take_in_order(self.blocks, [t for key, t in tensors.items() if key.startswith("features.")])
 
 
 class ShiftTolerantVGG16(FeatureNetwork):
@@ -71,7 +71,7 @@ class ShiftTolerantVGG16(FeatureNetwork):
 
     def take(self, tensors: Mapping[str, Tensor]) -> None:
         """Take the trunk's weights; the file also holds fixed filters and the weights of the distance."""
-        _take(self.blocks, [(k, t) for k, t in tensors.items() if k.startswith("net.") and not k.endswith("filt")])
+        take_in_order(self.blocks, [t for k, t in tensors.items() if k.startswith("net.") and not k.endswith("filt")])
 
 
 class _FilterHalf(nn.Module):
@@ -110,11 +110,3 @@ def _features(blocks: nn.ModuleList, images: Tensor) -> list[Tensor]:
         found.append(features)
         features = rest(features)
     return found
-
-
-def _take(blocks: nn.ModuleList, tensors: Sequence[tuple[str, Tensor]]) -> None:
-    """Load weights and biases in their order, without those behind the last feature."""
-    names = list(blocks.state_dict())
-    if len(tensors) < len(names):
-        raise RuntimeError(f"expected {len(names)} weights and biases, got {len(tensors)}")
-    blocks.load_state_dict({name: tensor for name, (_, tensor) in zip(names, tensors, strict=False)})

@@ -17,13 +17,13 @@ from img2img.networks.layers.precision import in_float32
 from img2img.networks.layers.spade import SpadeBlock
 
 _TIMES = (16, 16, 16, 8, 4, 2, 1)
-"""Widths of the blocks, in ``base_channels``; the size doubles before each but the first and the third."""
-_KEPT = 2
-"""The block before which the size stays."""
+"""Widths of the blocks, in ``base_channels``."""
+_DOUBLED = (6, 5, 4, 3, 1, 2)
+"""Blocks before which the size doubles: as many of them, from the left, as there are halvings of the label map."""
 
 
 class SpadeGenerator(Generator):
-    """No encoder: blocks that grow a picture from the label map reduced to 1/32, and normalise by the map at each size.
+    """No encoder: seven blocks that grow a picture from a small label map, and normalise by the map at each size.
 
     An encoder's norms wash a flat label map away; here the map says at every pixel by how much the normalised features
     are scaled and shifted. The deterministic generator of the paper: its noise or style comes from an encoder of a
@@ -35,12 +35,17 @@ class SpadeGenerator(Generator):
         in_channels: channels of the label map.
         out_channels: channels of the photo.
         base_channels: channels of the last block (64 in the paper); the first has 16 times as many.
+        num_halvings: of the label map, and doublings of the picture: 5 in the paper's network for 256 px, which begins
+            with 8x8; 6 for 512 px.
         norm: of the features; its scale and shift come from the map, so ``batch`` is the same as ``instance``. The
             paper's batch norm over all GPUs is ``batch-running``. ``instance`` takes statistics of each image, as at
             batch 1.
         hidden_channels: of the convolution that looks at the map (128 in the paper).
         spectral_norm: divide the weights of the blocks' convolutions by their largest singular values (Miyato et al.
             2018, arXiv 1802.05957).
+
+    Raises:
+        ValueError: for more than 6 halvings.
     """
 
     channels_last = True
@@ -50,13 +55,17 @@ class SpadeGenerator(Generator):
         in_channels: int,
         out_channels: int,
         base_channels: int = 64,
+        num_halvings: int = 5,
         norm: NormName = "instance",
         hidden_channels: int = 128,
         spectral_norm: bool = True,
     ) -> None:
         super().__init__()
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.size_multiple = 2 ** (len(_TIMES) - 2)
+        if num_halvings > len(_DOUBLED):
+            raise ValueError(f"num_halvings: expected {len(_DOUBLED)} or fewer, got {num_halvings}")
+        self.doubled = frozenset(_DOUBLED[:num_halvings])
+        self.size_multiple = 2**num_halvings
         self.smallest_side = 2 * self.size_multiple  # more than one value to normalise in the first block
         widths = [times * base_channels for times in _TIMES]
         self.first = nn.Conv2d(in_channels, widths[0], 3, padding=1)
@@ -67,13 +76,15 @@ class SpadeGenerator(Generator):
         self.image = ImageConv2d(widths[-1], out_channels, 3, padding=1)
 
     def translate(self, source: Tensor) -> Tensor:
-        """Translate [B, in, H, W] to [B, out, H, W]; H and W multiples of 32, from 64."""
+        """Translate [B, in, H, W] to [B, out, H, W]; H and W multiples of 2**num_halvings (32), from twice that."""
         stride = self.size_multiple
-        features = self.first(_nearest(source, stride))
+        labels = _nearest(source, stride)
+        features = self.first(labels)
         for number, block in enumerate(self.blocks):
-            if number not in {0, _KEPT}:
+            if number in self.doubled:
                 features, stride = F.interpolate(features, scale_factor=2.0), stride // 2
-            features = block(features, _nearest(source, stride))
+                labels = _nearest(source, stride)
+            features = block(features, labels)
         return torch.tanh(in_float32(self.image, F.leaky_relu(features, 0.2)))
 
 

@@ -1,0 +1,98 @@
+"""Recipes and their ablation: each arm is what it says, and the verdict on a part follows from its pairs."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+import torch
+
+from img2img.training.config import differences, resolve
+from tests.conftest import ROOT
+from tests.discover import DISCRIMINATORS, GENERATORS
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    import sys
+
+    sys.modules[name] = module  # where its dataclasses look for their own annotations
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def ablate():
+    return script("ablate")
+
+
+def config_of(words):
+    recipe = ROOT / "configs" / f"pix2pix-{words[words.index('--recipe') + 1]}.yaml"
+    return resolve(["-c", str(recipe), "--data.root=x", *words[2:]])
+
+
+def test_every_arm_builds_and_differs_from_fast_in_its_part_alone(ablate):
+    found = {name: config_of(words) for name, words in ablate.arms(64, 4).items()}
+    whole = found.pop(ablate.WHOLE).tree
+    parts = {
+        "without generator": {"generator"},
+        "without discriminator": {"discriminator", "feature_matching_weight"},
+        "without game": {"critic", "discriminator"},
+        "without error": {"l1_weight", "l1_end", "num_l1_scales", "adversarial_from"},
+        "without optimisation": {"optimization"},
+    }
+    assert set(found) == {*parts, "faithful"}
+    for name, resolved in found.items():
+        with torch.device("meta"):
+            resolved.build()
+        changed = differences(resolved.tree, whole)["model"]["init_args"]
+        assert name == "faithful" or set(changed) == parts[name], name
+    published = found["faithful"].tree["model"]["init_args"]
+    for name in ("generator", "discriminator"):
+        again = found[f"without {name}"].tree["model"]["init_args"][name]
+        assert again == published[name]
+
+
+def rows_of(arm, values):
+    return [{"arm": arm, "seed": s, "l1": v, "rkid": v, "images": 10, "updates": 5} for s, v in enumerate(values)]
+
+
+@pytest.mark.parametrize(
+    ("others", "verdict"),
+    [
+        ((0.40, 0.41, 0.42), "keep"),  # each pair gains 0.1, whatever the seeds do
+        ((0.20, 0.21, 0.22), ": drop"),
+        ((0.30, 0.40, 0.25), "not shown: drop"),
+        ((0.40,), "one seed decides nothing"),
+    ],
+)
+def test_a_part_is_kept_where_it_wins_twice_the_deviation_of_its_pairs(ablate, others, verdict):
+    rows = [*rows_of("fast", (0.30, 0.31, 0.32)), *rows_of("without game", others)]
+    line = next(line for line in ablate.table(rows).splitlines()[::-1] if line.startswith("| without game"))
+    assert line.count(verdict) == 2
+
+
+def test_an_arm_that_is_done_is_not_trained_again_and_other_options_are_refused(ablate, tmp_path, monkeypatch):
+    plan = ablate.Plan(tmp_path, ("--images", "4"), ("--data", "x"))
+    trained = []
+
+    def run(command, **_):
+        trained.append(command)
+        return type("Done", (), {"returncode": 0})
+
+    monkeypatch.setattr(ablate.subprocess, "run", run)
+    monkeypatch.setattr(ablate, "score", lambda _: {"l1": 0.5})
+    first = ablate.measure(plan, "fast", ["--recipe", "fast"], 1)
+    assert ablate.measure(plan, "fast", ["--recipe", "fast"], 1) == first
+    assert len(trained) == 1
+    assert trained[0][-4:] == ["--seed", "1", "--out", str(tmp_path / "fast-1")]
+    with pytest.raises(SystemExit, match="other options"):
+        ablate.measure(plan, "fast", ["--recipe", "best"], 1)
+
+
+def test_the_document_of_networks_is_what_the_script_prints_and_names_them_all():
+    made = script("network_table").document()
+    assert (ROOT / "docs" / "networks.md").read_text() == made, "python scripts/network_table.py > docs/networks.md"
+    for cls in (*GENERATORS, *DISCRIMINATORS):
+        assert f"`{cls.__name__}`" in made
