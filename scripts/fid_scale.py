@@ -96,9 +96,17 @@ def main() -> None:
             head = next(iter(rows))
             rows = {head: rows.pop(head), **worse, **rows}
         for name, compared in rows.items():
-            two = Two(features(compared, extractor), real)
-            cells = [f"{shown(number.value)} | {interval_of(number)}" for number in (*fid(two), *kid(two))]
-            print(f"| {name} | {len(two.fake)} | {' | '.join(cells)} |", flush=True)
+            fake = features(compared, extractor)
+            say(name, Two(fake, real))
+            for start in range(0, len(fake), len(real)) if len(fake) >= 2 * len(real) else ():
+                end = start + len(real)
+                say(f"of these, {start + 1} to {end}", Two(fake[start:end], real))
+
+
+def say(name: str, two: Two) -> None:
+    """Print a row."""
+    cells = [f"{shown(number.value)} | {interval_of(number)}" for number in (*fid(two), *kid(two))]
+    print(f"| {name} | {len(two.fake)} | {' | '.join(cells)} |", flush=True)
 
 
 def features(compared: Images, extractor: Extractor) -> torch.Tensor:

@@ -87,15 +87,15 @@ def test_mind_of_a_shift_is_three_times_its_square():
 
 
 def test_intervals_hold_the_value_that_many_images_have():
-    """Of 40 pairs of sets of one size, a 95 % interval of KID holds the true distance in about that many."""
+    """Of 25 pairs of sets of one size, a 95 % interval of KID holds the true distance in nearly all."""
     shift = 0.4
     truth = float(kernel_distance(normal(4000, 6, 0), normal(4000, 6, 1) + shift))
     held = 0
-    for seed in range(40):
+    for seed in range(25):
         x, y = normal(60, 6, 100 + seed), normal(70, 6, 200 + seed) + shift
         low, high = around(float(kernel_distance(x, y)), bootstrap_error(kernel_distances(x, y, 300, seed)))
         held += low <= truth <= high
-    assert held >= 34
+    assert held >= 21
     spread = torch.stack([frechet_distance(normal(60, 3, s), normal(70, 3, 500 + s) + 1) for s in range(60)]).std()
     assert jackknife_error(frechet_jackknife(normal(60, 3, 1), normal(70, 3, 2) + 1)) == pytest.approx(
         float(spread), rel=0.6

@@ -17,6 +17,7 @@ PAGES = [
     "configs/README.md",
     "datasets/README.md",
     "docs/data.md",
+    "docs/evaluation.md",
     "docs/export.md",
     "docs/methods.md",
     "docs/tiles.md",

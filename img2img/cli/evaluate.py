@@ -47,6 +47,14 @@ def evaluate(
     weights_dir: Annotated[
         Path | None, typer.Option(help="Folder (or file) of the Inception's weights, looked into first.")
     ] = None,
+    segmenter: Annotated[
+        str | None,
+        typer.Option(help="Segmentation model (TorchScript, ONNX, import path) that scores translated label maps."),
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="With it: folder of label maps with the outputs' names.")] = None,
+    classes: Annotated[
+        Path | None, typer.Option(help="With it: text, a class a line in the order of ids: name, or name R G B.")
+    ] = None,
     kid_subset: Annotated[
         int | None, typer.Option(min=2, help="KID of 100 random subsets of so many images; by default of all pairs.")
     ] = None,
@@ -73,11 +81,14 @@ def evaluate(
 
     img2img evaluate runs/newer --data horse2zebra/ --to zebra --against zebra.json
     """
+    from dataclasses import replace
+
     from img2img.devices import keep_freed_memory
     from img2img.errors import ConfigError
     from img2img.evaluate.evaluation import evaluate as measure
     from img2img.evaluate.images import Images
     from img2img.evaluate.record import read_json
+    from img2img.evaluate.scenes import segmented
     from img2img.evaluate.translating import Task, translated
 
     if (references is None) == (not data):
@@ -87,6 +98,10 @@ def evaluate(
             raise ConfigError(f"--{name} {value}: expected {', '.join(filter(None, known))}")
     keep_freed_memory()
     asked = _asked(metrics, resize, features, weights_dir, kid_subset, seed, batch, threads, device)
+    if segmenter is not None and labels is not None and classes is not None:
+        asked = replace(asked, segmented=segmented(segmenter, labels, classes))
+    elif (segmenter, labels, classes) != (None, None, None):
+        raise ConfigError("--segmenter, --labels and --classes: expected all three, or none")
     other = None if against is None else read_json(against)
     more = {"command": _command()}
     if references is not None:

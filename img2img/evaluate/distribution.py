@@ -199,12 +199,11 @@ def distances(
         kid_subset: see :class:`Two`.
     """
     found = Found()
-    for position, extractor in enumerate(extractors):
+    for extractor in extractors:
         two = Two(fake[extractor.name], real[extractor.name], seed, kid_subset)
-        further = position and extractor.record.get("resize") and extractor.name.startswith("inception")
         for distance in DISTANCES:
             names = [extractor.called(name) for name in distance.names]
-            if (further and not distance.everywhere) or not any(map(wanted, names)):
+            if not (extractor.everything or distance.everywhere) or not any(map(wanted, names)):
                 continue
             try:
                 with torch.no_grad():

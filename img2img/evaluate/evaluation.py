@@ -12,7 +12,7 @@ from img2img._version import __version__
 from img2img.data.folder import few
 from img2img.devices import processor_name
 from img2img.errors import DataError
-from img2img.evaluate.extractors import Extractor, inception_extractors, own_extractor, random_extractor
+from img2img.evaluate.extractors import Extractor, inception_extractors, own_extractor, random_extractor, suffix_of
 from img2img.evaluate.features import see
 from img2img.evaluate.images import Images, partners
 from img2img.evaluate.measurements import RANDOM, check_names, measure
@@ -92,6 +92,8 @@ def evaluate(
     if untranslated:
         reasons = few(list(untranslated.values()))
         warnings.append(f"{len(untranslated)} inputs were not translated, the numbers are of the others: {reasons}")
+    if (more or {}).get("made_by", {}).get("split") == "train":
+        warnings.append("these are training images: the numbers say nothing about others")
     readable = [(a, b) for a, b in pairs if a.name in seen_outputs.looks and b.name in seen_references.looks]
     subject = Subject(outputs, references, readable, extractors, fake, real, asked, say, translator, inputs, to)
     found = measure(subject)
@@ -102,8 +104,10 @@ def evaluate(
         "pairs": len(readable),
         "untranslated": dict(untranslated or {}),
         "features": {one.name: dict(one.record) for one in extractors},
+        "segmenter": asked.segmented.model if asked.segmented else None,
+        "labels": str(asked.segmented.labels) if asked.segmented else None,
         "quantisation": "8-bit integers, as the files hold them",
-        "decoding": "Pillow's convert('RGB'): no colour profile, no orientation, no transparency",
+        "decoding": "for features Pillow's convert('RGB'): no colour profile, no orientation, no transparency",
         "seed": asked.seed,
         "batch": asked.batch,
         "device": processor_name(asked.device),
@@ -111,7 +115,7 @@ def evaluate(
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     }
     failed = {**(untranslated or {}), **seen_outputs.failed, **seen_references.failed}
-    return Evaluation(found.numbers, missing | found.missing, warnings, protocol, failed)
+    return Evaluation(found.numbers, found.missing | missing, warnings, protocol, failed)
 
 
 def extractors_for(asked: Asked, say: Callable[[str], None]) -> tuple[list[Extractor], dict[str, str]]:
@@ -119,13 +123,16 @@ def extractors_for(asked: Asked, say: Callable[[str], None]) -> tuple[list[Extra
     made: list[Extractor] = []
     missing: dict[str, str] = {}
     inception = [name.removeprefix("r") for name in RANDOM]
-    if any(asked.wants(name) or asked.wants(f"{name}_{resize}") for name in inception for resize in asked.resizes):
+    resizes = [one for one in asked.resizes if any(asked.wants(f"{name}{suffix_of(one)}") for name in inception)]
+    if resizes:
         try:
             weights = find_inception(asked.weights, say, download=asked.download)
             say(f"Inception: {weights.path} ({weights.origin}), sha256 {weights.sha256}")
-            made += inception_extractors(weights, asked.resizes, asked.device)
+            made += inception_extractors(weights, resizes, asked.device)
         except WeightsMissingError as error:
-            missing = {name: str(error) for name in inception if asked.wants(name)}
+            called = [f"{name}{suffix_of(one)}" for one in resizes for name in inception]
+            missing = {name: str(error) for name in called if asked.names(name) or name in inception}
+            missing = {name: reason for name, reason in missing.items() if asked.wants(name)}
     made += [own_extractor(file, asked.device) for file in asked.own]
     if any(asked.names(name) for name in RANDOM) or (missing and asked.metrics is None):
         made.append(random_extractor(asked.device))

@@ -36,6 +36,7 @@ class Extractor:
         features: batch of such arrays to features [B, d] on the CPU.
         about: for the definition beside each number.
         record: for the protocol: weights, their hash, the resizing.
+        everything: whether all distances are measured on them, or FID and KID alone.
     """
 
     name: str
@@ -45,10 +46,16 @@ class Extractor:
     features: Callable[[Tensor], Tensor]
     about: str
     record: Mapping[str, Any] = field(default_factory=dict)
+    everything: bool = True
 
     def called(self, number: str) -> str:
         """Return what a number of these features is called."""
         return f"{self.prefix}{number}{self.suffix}"
+
+
+def suffix_of(resize: Resize) -> str:
+    """Return what stands behind the names of numbers after a way of resizing: nothing after pytorch-fid's."""
+    return "" if resize == "pytorch" else f"_{resize}"
 
 
 def inception_extractors(weights: WeightsFile, resizes: Sequence[Resize], device: torch.device) -> list[Extractor]:
@@ -67,6 +74,7 @@ def inception_extractors(weights: WeightsFile, resizes: Sequence[Resize], device
 
     made: list[Extractor] = []
     for resize in resizes:
+        rest = not made
         record = {
             "weights": weights.path.name,
             "sha256": weights.sha256,
@@ -74,15 +82,15 @@ def inception_extractors(weights: WeightsFile, resizes: Sequence[Resize], device
             "resize": WORDS[resize],
         }
         about = f"Inception-v3 of 2015-12-05, 2048 features, {WORDS[resize]}"
-        name, suffix = f"inception, resize {resize}", "" if resize == "pytorch" else f"_{resize}"
+        name, suffix = f"inception, resize {resize}", suffix_of(resize)
         if resize == "pytorch":
             features = seen(127.5, 127.5, lambda images: images)
-            made.append(Extractor(name, "", suffix, _to_299_bilinear, features, about, record))
+            made.append(Extractor(name, "", suffix, _to_299_bilinear, features, about, record, rest))
         elif resize == "clean":
             features = seen(128, 128, lambda images: images)
-            made.append(Extractor(name, "", suffix, _to_299_clean, features, about, record))
+            made.append(Extractor(name, "", suffix, _to_299_clean, features, about, record, rest))
         else:
-            made.append(Extractor(name, "", suffix, _planes, seen(128, 128, tensorflow_resize()), about, record))
+            made.append(Extractor(name, "", suffix, _planes, seen(128, 128, tensorflow_resize()), about, record, rest))
     return made
 
 

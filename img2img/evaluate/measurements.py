@@ -8,12 +8,12 @@ from typing import Literal
 
 from img2img.configured import nearest
 from img2img.errors import ConfigError, DataError
-from img2img.evaluate import pictures
+from img2img.evaluate import pictures, scenes
 from img2img.evaluate.distribution import DISTANCES, distances
 from img2img.evaluate.subject import Found, Subject
 
-Needs = Literal["unpaired", "paired", "model"]
-"""Two sets; two sets whose names belong together; a translator and its inputs."""
+Needs = Literal["unpaired", "paired", "model", "labels"]
+"""Two sets; two sets whose names belong together; a translator and its inputs; label maps and who reads them."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement(("input_retrieval", "output_spread"), "model", pictures.dependence),
     Measurement(("colour_drift",), "model", pictures.drift),
     Measurement(("cycle_l1", "cycle_l1_8_bit", "cycle_l1_jpeg", "hidden_signal"), "model", pictures.cycle),
+    Measurement(scenes.SEGMENTATION_NAMES, "labels", scenes.segmentation),
 )
 
 
@@ -69,6 +70,7 @@ def measure(subject: Subject, measurements: Sequence[Measurement] = MEASUREMENTS
         "model": ""
         if subject.translator is not None
         else "needs a translator and its inputs (--data), not two folders",
+        "labels": "" if subject.asked.segmented is not None else "needs --segmenter, --labels and --classes",
         "unpaired": "",
     }
     found = Found()
@@ -87,7 +89,15 @@ def measure(subject: Subject, measurements: Sequence[Measurement] = MEASUREMENTS
             continue
         found.numbers += [one for one in made.numbers if subject.asked.wants(one.name)]
         found.missing |= made.missing
+    for name in subject.asked.metrics or ():
+        if not any(one == name or one.startswith(f"{name}_") for one in (*names_of(found), *found.missing)):
+            found.missing[name] = "nothing of that name is measured with these --resize and --features"
     return found
+
+
+def names_of(found: Found) -> list[str]:
+    """Return the names of the numbers that were made."""
+    return [number.name for number in found.numbers]
 
 
 def _concerns(measurement: Measurement, metrics: Sequence[str]) -> bool:

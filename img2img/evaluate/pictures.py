@@ -36,7 +36,7 @@ def paired(subject: Subject) -> Found:
             metrics.append(made(subject))
         except ConfigError as error:
             found.missing[name] = str(error)
-    pairs = ((a.stem, _image(a), _image(b)) for a, b in subject.pairs)
+    pairs = ((a.stem, image_of(a), image_of(b)) for a, b in subject.pairs)
     notes: list[str] = []
     found.numbers = measure_paired(pairs, metrics, subject.asked.device, notes.append)
     found.missing |= {note.partition(":")[0]: note.partition(": ")[2] for note in notes}
@@ -83,7 +83,7 @@ def drift(subject: Subject) -> Found:
 def cycle(subject: Subject) -> Found:
     """Translate there and back: clean, through 8 bits, and through JPEG."""
     ways = ways_of(subject.translator, subject.to)
-    return Found(cycle_consistency(ways, ((a.stem, _image(a)) for a, _ in _of_one_name(subject))))
+    return Found(cycle_consistency(ways, ((a.stem, image_of(a)) for a, _ in _of_one_name(subject))))
 
 
 def _both(subject: Subject) -> tuple[Traits, Traits]:
@@ -117,9 +117,10 @@ def _traits(sources: tuple[Source, ...]) -> Traits:
 
 def _named(sources: Iterable[Source]) -> Iterator[tuple[str, Image]]:
     for source in sources:
-        yield source.stem, _image(source)
+        yield source.stem, image_of(source)
 
 
-def _image(source: Source) -> Image:
+def image_of(source: Source) -> Image:
+    """Return what the measurements of single images read: the file, or the pixels of a half."""
     path: Path = source.path
     return path if source.half == "whole" else load_pixels(source, 3)

@@ -31,6 +31,23 @@ class Found:
 
 
 @dataclass(frozen=True)
+class Segmented:
+    """What outputs are to be recognised by.
+
+    Attributes:
+        model: segmentation model.
+        labels: folder of label maps.
+        classes: names in the order of ids.
+        palette: their colours, where label maps are pictures.
+    """
+
+    model: str
+    labels: Path
+    classes: tuple[str, ...]
+    palette: Sequence[tuple[int, int, int]] | None
+
+
+@dataclass(frozen=True)
 class Asked:
     """What is asked for.
 
@@ -45,6 +62,7 @@ class Asked:
         threads: that read; None for what suits.
         device: where the networks run.
         download: whether missing weights are fetched.
+        segmented: by which model translations of label maps are scored.
     """
 
     metrics: tuple[str, ...] | None = None
@@ -57,6 +75,7 @@ class Asked:
     threads: int | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     download: bool = True
+    segmented: Segmented | None = None
 
     def wants(self, name: str) -> bool:
         """Tell whether a number is asked for."""
