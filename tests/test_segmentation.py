@@ -168,6 +168,7 @@ def test_what_cannot_be_scored_is_named(tmp_path):
         network=lambda image: image,
     )
     fails(r"mine: expected class ids \[24, 24\], got \[3\]", [one], network=lambda _: torch.zeros(3, dtype=torch.long))
+    fails(r"mine: the model failed on an image of 24x24 \(.*channels", [one], network=nn.Conv2d(5, 4, 1))
     fails("from 0 to 3, got 9 to 9", [one], network=lambda _: torch.full((24, 24), 9))
     fails("got 1 classes", [], ("a",), error=ConfigError)
     fails("got 4 classes and 2 colours", [], palette=COLOURS[:2], error=ConfigError)

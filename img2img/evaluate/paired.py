@@ -120,7 +120,7 @@ class Paired:
         if len(set(names)) != len(names):
             raise ConfigError(f"expected metrics of different names, got {', '.join(names)}")
         self.metrics, self.device = tuple(metrics), device or torch.device("cpu")
-        self._names: dict[str, tuple[int, int]] = {}
+        self._names: dict[str, int] = {}
         self._values: dict[str, list[float]] = {name: [] for name in names}
 
     def add(self, name: str, output: Image, target: Image) -> dict[str, float]:
@@ -140,7 +140,7 @@ class Paired:
         for name in names:
             if name in self._names:
                 raise DataError(f"{name}: expected each name once; this one came before")
-            self._names[name] = (outputs.shape[-2], outputs.shape[-1])
+            self._names[name] = min(outputs.shape[-2:])
         outputs, targets = outputs.to(self.device), targets.to(self.device)
         found: list[dict[str, float]] = [{} for _ in names]
         for metric in self.metrics:
@@ -163,7 +163,7 @@ class Paired:
         )
 
     def _small(self, metric: PairMetric) -> list[str]:
-        return [name for name, sides in self._names.items() if min(sides) < metric.smallest_px]
+        return [name for name, side in self._names.items() if side < metric.smallest_px]
 
     def numbers(self) -> list[Number]:
         """Return the mean of each metric that could measure every pair, with its 95 % interval.

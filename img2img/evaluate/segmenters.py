@@ -37,10 +37,14 @@ class Segmenter:
         """Return class ids, int64 [H, W]; logits of another size are resized to the image's (bilinear).
 
         Raises:
-            DataError: if the model gives something else.
+            DataError: if the model fails, or gives something else.
         """
-        found = torch.as_tensor(self.network(image)).cpu()
         height, width = image.shape[-2:]
+        try:
+            found = torch.as_tensor(self.network(image)).cpu()
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
+            raise DataError(f"{self.name}: the model failed on an image of {width}x{height} ({reason})") from error
         if found.is_floating_point():
             if found.ndim != 4 or found.shape[:2] != (1, num_classes):  # noqa: PLR2004 (B, K, H, W)
                 raise DataError(
