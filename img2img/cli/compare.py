@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,18 @@ def compare(
             help="Of runs: all weights that they kept, or the last. By default all of a single MODEL.",
         ),
     ] = None,
+    blind: Annotated[
+        str | None,
+        typer.Option(help="Write a page of blind choices instead: real (or made?), or better (of two models)."),
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Of --blind: choices that count.")] = 40,
+    practice: Annotated[int, typer.Option(min=0, help="Of --blind real: choices before, with the answer told.")] = 10,
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=0, help="Of --blind: that a pair shows, 0 for no limit; 1 for real, 0 for better."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of --blind: decides order and sides.")] = 0,
+    votes: Annotated[bool, typer.Option("--votes", help="Count the files of votes that are given instead.")] = False,
     count: Annotated[int, typer.Option(min=1, help="Pictures, spread evenly over the folder.")] = 12,
     width: Annotated[int, typer.Option(min=16, help="Longer side of a picture on the contact sheet in pixels.")] = 256,
     title: Annotated[str, typer.Option(help="Above all; by default the direction.")] = "",
@@ -54,11 +67,16 @@ def compare(
     img2img compare runs/colour drawings/ --out colour.html
 
     img2img compare runs/a runs/b best.safetensors photos/test --references paintings/test --out which/
+
+    img2img compare runs/a runs/b photos/test --blind better --out choose.html
+
+    img2img compare --votes votes-*.json
     """
     from rich.console import Console
 
     from img2img.configured import nearest
     from img2img.errors import ConfigError
+    from img2img.evaluate.blind import write_study
     from img2img.evaluate.comparison import compare as write
     from img2img.training.candidates import contenders, curves
     from img2img.translate.setup import Setup
@@ -69,6 +87,11 @@ def compare(
     ):
         if value is not None and value not in known:
             raise ConfigError(f"--{option} {value}: expected {', '.join(known)}{nearest(value, known)}")
+    if votes:
+        _count([Path(word) for word in words])
+        return
+    if blind is not None and blind not in {"real", "better"}:
+        raise ConfigError(f"--blind {blind}: expected real, better{nearest(blind, ['real', 'better'])}")
     if out is None:
         raise ConfigError("--out is missing: expected the page to write, such as --out compare.html")
     *given, source = words
@@ -84,19 +107,36 @@ def compare(
         weights=weights,  # type: ignore[arg-type]
     )
     console = Console()
-    found = contenders(models, setup, every=len(models) == 1 if every is None else every)
-    made = write(
-        found,
-        curves(models),
-        source,
-        out,
-        references=references,
-        to=to,
-        count=count,
-        side_px=width,
-        title=title,
-        say=lambda name: _say(console, f"translating by {name}"),
-    )
+    found = contenders(models, setup, every=len(models) == 1 and blind is None if every is None else every)
+    say = partial(_announce, console)
+    if blind is not None:
+        limit = seconds if seconds is not None else 1.0 if blind == "real" else 0.0
+        made = write_study(
+            blind,  # type: ignore[arg-type]
+            found,
+            source,
+            out,
+            references=references,
+            to=to,
+            trials=trials,
+            practice=practice,
+            seconds=limit,
+            seed=seed,
+            say=say,
+        )
+    else:
+        made = write(
+            found,
+            curves(models),
+            source,
+            out,
+            references=references,
+            to=to,
+            count=count,
+            side_px=width,
+            title=title,
+            say=say,
+        )
     say_failed(console, made.failed)
     if not made.shown:
         sys.exit(1)
@@ -106,6 +146,36 @@ def compare(
     _say(console, f"{pictures}, {translators}: {made.page}{beside}")
     if made.failed:
         sys.exit(SOME_FAILED)
+
+
+def _announce(console: object, name: str) -> None:
+    _say(console, f"translating by {name}")
+
+
+def _count(files: list[Path]) -> None:
+    from rich.console import Console
+
+    from img2img.errors import DataError
+    from img2img.evaluate.votes import distinct, read_votes, shares
+
+    console = Console()
+    given, left_out = distinct([read_votes(path) for path in files])
+    for path in left_out:
+        _say(console, f"not counted: {path}: saved again, with as many votes or more, in another file")
+    total = 0
+    for question, what in (("real", "taken for real"), ("better", "preferred")):
+        for share in shares(given, question):
+            total += share.count
+            low, high = share.interval()
+            over = f" to {share.other}" if share.other else ""
+            people = f"{share.voters} voter{'s' * (share.voters > 1)}"
+            _say(
+                console,
+                f"{share.name}: {what}{over} in {share.chosen / share.count:.1%} of {share.count:,} votes of {people}, "
+                f"95 % interval {low:.1%} to {high:.1%}; {share.verdict()}",
+            )
+    if not total:
+        raise DataError(f"{', '.join(map(str, files))}: no votes that count; practice does not")
 
 
 def _say(console: object, words: str) -> None:
