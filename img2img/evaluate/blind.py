@@ -199,6 +199,7 @@ def _page(study: Mapping[str, Any]) -> str:
     limit = f" Each pair shows for {study['seconds']:g} s, then you are asked." if study["seconds"] else ""
     begin = f" The first {study['practice']} are for practice: you are told the answer." if study["practice"] else ""
     sides = ["input"] * (study["question"] == "better") + ["left", "right"]
+    wide = " three" if "input" in sides else ""
     figures = "".join(
         f'<figure><div><img id="{side}" alt="{side}"></div><figcaption>{side}</figcaption></figure>' for side in sides
     )
@@ -208,7 +209,7 @@ def _page(study: Mapping[str, Any]) -> str:
         "until you save them at the end, as a file to send back.</p><p><label>your name, if you like "
         '<input id="voter" autocomplete="off"></label></p><p><button id="go">Start</button> '
         '<button id="again" hidden>Start anew</button></p></div>'
-        f'<div id="trial" hidden><p id="count"></p><div class="stage{" three" * (len(sides) > 2)}">{figures}</div></div>'  # noqa: PLR2004
+        f'<div id="trial" hidden><p id="count"></p><div class="stage{wide}">{figures}</div></div>'
         f'<div id="answers" class="answers" hidden><button id="vote-left">{left}</button>'
         f'<button id="vote-right">{right}</button></div>'
         '<div id="feedback" hidden><p id="said" role="status"></p><button id="on">Next</button></div>'
