@@ -130,8 +130,8 @@ def shares(votes: Sequence[Votes], question: str) -> list[Share]:
             won[pair] += 1
             voters.setdefault(frozenset(pair), set()).add(one.session)
     found = []
-    for pair, sessions in voters.items():
-        name, *others = sorted(who for who in pair if who is not None)
+    for both, sessions in voters.items():
+        name, *others = sorted(who for who in both if who is not None)
         other = others[0] if others else None
         count = won[name, other] + won[other, name]
         found.append(Share(name, other, won[name, other], count, len(sessions)))
