@@ -23,6 +23,7 @@ figcaption { font-size: .8rem; opacity: .8; margin-top: .3rem; overflow-wrap: an
 .gallery { display: grid; gap: 4px; overflow-x: auto; align-items: start; }
 .gallery span { font-size: .8rem; overflow-wrap: anywhere; } .gallery .name { grid-column: 1 / -1; opacity: .7; }
 .gallery img { max-width: 100%; max-height: var(--side); display: block; cursor: zoom-in; }
+.gallery label { position: relative; }
 .gallery input { position: absolute; opacity: 0; } .gallery input:focus-visible + img { outline: 2px solid; }
 .gallery input:checked + img { position: fixed; inset: 0; z-index: 1; width: 100vw; height: 100vh; max-height: none;
   cursor: zoom-out; object-fit: contain; background: #000d; }
@@ -35,12 +36,13 @@ _COLOURS = ("#3b82f6", "#ef4444", "#10b981", "#f59e0b", "#8b5cf6", "#ec4899", "#
 _WIDTH, _HEIGHT, _MARGIN = 900, 260, 40
 
 
-def page(title: str, *sections: str) -> str:
-    """Return a whole page."""
+def page(title: str, *sections: str, style: str = "", script: str = "") -> str:
+    """Return a whole page, with a style sheet and a script of its own where there are such."""
+    tail = f"<script>{script}</script>" if script else ""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
-        f"<body><h1>{escape(title)}</h1>{''.join(sections)}</body></html>\n"
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}{style}</style></head>'
+        f"<body><h1>{escape(title)}</h1>{''.join(sections)}{tail}</body></html>\n"
     )
 
 
@@ -110,16 +112,22 @@ def gallery(columns: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]], s
             picture = f'<img loading="lazy" alt="{escape(f"{name}, {column}")}" src="{escape(address)}">'
             cells.append(f'<label><input type="checkbox">{picture}</label>')
         cells.append(f'<span class="name">{escape(name)}</span>')
-    widths = f"--side: {side_px}px; grid-template-columns: repeat({len(columns)}, minmax(0, var(--side)))"
+    width = "minmax(min(9rem, var(--side)), var(--side))"
+    widths = f"--side: {side_px}px; grid-template-columns: repeat({len(columns)}, {width})"
     return f'<div class="gallery" style="{widths}">{"".join(cells)}</div>'
 
 
-def curves(series: Mapping[str, Sequence[tuple[float, float]]], x_label: str) -> str:
+def curves(
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    x_label: str,
+    marks: Sequence[tuple[float, float, str]] = (),
+) -> str:
     """Return line curves over a common axis as an inline drawing.
 
     Args:
         series: per name the points (x, y), finite, in the order of x.
         x_label: what x counts.
+        marks: points (x, y) to ring, each with its word.
     """
     points = [point for line in series.values() for point in line]
     if not points:
@@ -139,6 +147,14 @@ def curves(series: Mapping[str, Sequence[tuple[float, float]]], x_label: str) ->
         path = " ".join(place(x, y) for x, y in line)
         drawn.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.5" points="{path}"/>')
         legend.append(f'<tspan fill="{colour}" dx="12">{escape(name)}</tspan>')
+    for x, y, word in marks:
+        across, down = place(x, y).split(",")
+        beyond = float(across) > _WIDTH / 2
+        side = 'text-anchor="end" dx="-9"' if beyond else 'dx="9"'
+        drawn.append(
+            f'<circle cx="{across}" cy="{down}" r="5" fill="none" stroke="currentColor" stroke-width="2"/>'
+            f'<text x="{across}" y="{down}" {side} dy="-6" font-size="12" fill="currentColor">{escape(word)}</text>'
+        )
     bottom = _HEIGHT - 12
     axes = (
         _label(_MARGIN, bottom, f"{low_x:,.0f}")

@@ -16,6 +16,7 @@ PAGES = [
     "CHANGELOG.md",
     "configs/README.md",
     "datasets/README.md",
+    "docs/compare.md",
     "docs/data.md",
     "docs/evaluation.md",
     "docs/export.md",

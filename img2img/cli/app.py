@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from img2img._version import __version__
-from img2img.cli import bench, data, demo, evaluate, export, import_, info, sheet, train, translate
+from img2img.cli import bench, compare, data, demo, evaluate, export, import_, info, sheet, train, translate
 from img2img.errors import Img2ImgError
 
 app = typer.Typer(
@@ -44,6 +44,7 @@ app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown
 app.command("translate")(translate.translate)
 app.command("evaluate")(evaluate.evaluate)
 app.command("sheet")(sheet.sheet)
+app.command("compare")(compare.compare)
 app.command("info")(info.info)
 app.command("export")(export.export)
 app.command("import")(import_.import_)

@@ -133,7 +133,7 @@ def write_sheet(
     directions = dict.fromkeys(column.mark.direction.replace(":", " to ") for column in columns.values())
     title = title or ", ".join(directions)
     if as_page:
-        pages, failed = _translated(columns, chosen, _as_png)
+        pages, failed = _translated(columns, chosen, as_png)
         if pages:
             _write_page(out, pages, [_SOURCE, *columns], title, width)
         return Made(list(pages), failed)
@@ -168,7 +168,8 @@ def _reduced(picture: Picture, mark: Mark | None, side: int) -> Image.Image:
     return Image.fromarray(fitted(np.asarray(on_white(picture)), side))
 
 
-def _as_png(picture: Picture, mark: Mark | None) -> bytes:
+def as_png(picture: Picture, mark: Mark | None) -> bytes:
+    """Return a PNG of what an eye sees of a picture, without what travelled along, and marked where asked."""
     data = io.BytesIO()
     shown = picture_of(on_white(picture), "picture")
     write_pictures(data, Pictures((shown,)), file_format="PNG", mark=mark)
