@@ -1,7 +1,7 @@
 """EfficientNet-Lite0 as a judge of likeness, much lighter than VGG.
 
-Tan and Le 2019 (arXiv 1905.11946); Lite, by the same authors for small devices: without squeeze-and-excitation, and with
-ReLU6 in place of swish.
+Tan and Le 2019 (arXiv 1905.11946); Lite, by the same authors for small devices: without squeeze-and-excitation, and
+with ReLU6 in place of swish.
 """
 
 from __future__ import annotations
