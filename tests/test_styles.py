@@ -88,6 +88,8 @@ def test_pix2pix_asks_that_two_latents_give_two_pictures():
 def test_diversity_without_latents_is_refused():
     with pytest.raises(ValueError, match="diversity_weight 1: ResNetGenerator has one translation"):
         build(img2img.Pix2Pix, diversity_weight=1.0)
+    with pytest.raises(ValueError, match="diversity_bound: expected more than 0"):
+        build(img2img.Pix2Pix, diversity_bound=0.0)
 
 
 def test_a_training_makes_styles_differ_and_keeps_their_mean():
