@@ -20,7 +20,8 @@ def train(
     method: Annotated[
         str | None,
         typer.Option(
-            help="pix2pix, pix2pixhd, spade (pairs) or cyclegan (two unrelated sets).", rich_help_panel=_PEOPLE
+            help="pix2pix, pix2pixhd, spade, multimodal (pairs) or cyclegan (two unrelated sets).",
+            rich_help_panel=_PEOPLE,
         ),
     ] = None,
     preset: Annotated[
