@@ -88,6 +88,8 @@ def test_pix2pix_asks_that_two_latents_give_two_pictures():
 def test_diversity_without_latents_is_refused():
     with pytest.raises(ValueError, match="diversity_weight 1: ResNetGenerator has one translation"):
         build(img2img.Pix2Pix, diversity_weight=1.0)
+    with pytest.raises(ValueError, match="diversity_bound: expected more than 0"):
+        build(img2img.Pix2Pix, diversity_bound=0.0)
 
 
 def test_a_training_makes_styles_differ_and_keeps_their_mean():
@@ -137,7 +139,7 @@ def test_a_seed_is_a_photo_alone_in_a_folder_and_in_tiles(styled, tmp_path):
     for index in range(3):
         drawing(index, (100 + index, 90))[0].save(tmp_path / "in" / f"{index}.png")
     one = tmp_path / "in" / "2.png"
-    run_here("translate", styled, tmp_path / "in", tmp_path / "all", "--seed", "1", "--threads", "3", "--batch", "2")
+    run_here("translate", styled, tmp_path / "in", tmp_path / "all", "--seed", "1", "--threads", "3")
     run_here("translate", styled, one, tmp_path / "one.png", "--seed", "1")
     run_here("translate", styled, one, tmp_path / "two.png", "--seed", "2")
     run_here("translate", styled, one, tmp_path / "mean.png")
@@ -181,10 +183,10 @@ def test_a_style_is_said_and_exported(styled, tmp_path):
 def test_spade_scales_and_shifts_by_the_label_at_each_pixel():
     """Two labels side by side: inside each, away from the border, the features have its scale and shift."""
     torch.manual_seed(0)
-    layer = Spade(4, 2, "instance", 8).requires_grad_(requires_grad=False)
-    labels = torch.zeros(1, 2, 16, 32)
+    layer = Spade(4, 2, "instance", 8).double().requires_grad_(requires_grad=False)
+    labels = torch.zeros(1, 2, 16, 32, dtype=torch.float64)
     labels[:, 0, :, :16], labels[:, 1, :, 16:] = 1, 1
-    features = torch.randn(1, 4, 16, 32) * 3 + 5
+    features = torch.randn(1, 4, 16, 32, dtype=torch.float64) * 3 + 5
     plain, found = F.instance_norm(features), layer(features, labels)
     for columns in (slice(4, 12), slice(20, 28)):
         x, y = (t[0, :, 4:12, columns].flatten(1) for t in (plain, found))

@@ -20,7 +20,7 @@ def train(
     method: Annotated[
         str | None,
         typer.Option(
-            help="pix2pix, pix2pixhd, spade (pairs); cyclegan, cut, dclgan (two unrelated sets).",
+            help="pix2pix, pix2pixhd, spade, multimodal (pairs); cyclegan, cut, dclgan (two unrelated sets).",
             rich_help_panel=_PEOPLE,
         ),
     ] = None,

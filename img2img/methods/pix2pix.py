@@ -73,7 +73,7 @@ class Pix2Pix(TranslationModule):
         perceptual: class or ``functools.partial`` of the frozen network whose features are compared.
         diversity_weight: weight of :mod:`img2img.losses.diversity`, so that latents decide something that shows; for a
             :class:`LatentGenerator`, which is run twice with it. 0 switches it off.
-        diversity_bound: see there.
+        diversity_bound: see there; more than 0.
         hold_until: share of the training until which the generator's :meth:`Generator.held` parts stay as they are,
             such as the global network of ``LocalEnhancer`` (``niter_fix_global`` in pix2pixHD's code).
         critic: how the discriminator judges: turns, penalties, noise, augmentation.
@@ -81,8 +81,8 @@ class Pix2Pix(TranslationModule):
         seed: decides the method's own random draws.
 
     Raises:
-        ValueError: for a share out of its range; for a ``hold_until`` with a generator that has nothing to hold; for a
-            ``diversity_weight`` with a generator without latents.
+        ValueError: for a share or a bound out of its range, for a ``hold_until`` with a generator that has nothing to
+            hold, and for a ``diversity_weight`` with a generator without latents.
     """
 
     paired = True
@@ -137,6 +137,8 @@ class Pix2Pix(TranslationModule):
                 f"diversity_weight {diversity_weight:g}: {type(self.generator).__name__} has one translation for each "
                 "source; take a generator with latents, such as StyledGenerator, or leave it at 0"
             )
+        if not diversity_bound > 0:
+            raise ValueError(f"diversity_bound: expected more than 0, got {diversity_bound}")
         self.diversity_weight, self.diversity_bound = diversity_weight, diversity_bound
         self.conditional = conditional
         self.critic = critic

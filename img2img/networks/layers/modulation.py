@@ -39,7 +39,7 @@ class Modulated(nn.Module):
     def forward(self, features: Tensor, style: Tensor) -> Tensor:
         """Map [B, in, H, W] in styles [B or 1, S] to [B, out, H', W']."""
         with no_autocast(features.device.type):
-            scale = 1 + self.scale(style.float())
+            scale = 1 + self.scale(style.to(self.bias.dtype))
             shrink = demodulation(_convolution(self.layer), scale)
         made: Tensor = self.layer(features * scale.to(features.dtype)[..., None, None])
         return torch.addcmul(self.bias.to(made.dtype)[:, None, None], made, shrink.to(made.dtype)[..., None, None])
@@ -51,7 +51,7 @@ def demodulation(convolution: nn.Module, scale: Tensor) -> Tensor:
     Of a transposed convolution a pixel of the output sees one of stride^2 taps, so the sum is divided by that.
     """
     assert isinstance(convolution, nn.Conv2d | nn.ConvTranspose2d)
-    square = convolution.weight.float().square().sum((2, 3))
+    square = convolution.weight.to(scale.dtype).square().sum((2, 3))
     if isinstance(convolution, nn.ConvTranspose2d):
         square = square.T / (convolution.stride[0] * convolution.stride[1])
     return torch.rsqrt(scale.square() @ square.T + _EPS)
