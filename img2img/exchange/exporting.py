@@ -88,6 +88,9 @@ def export(
     for module in needed:
         _require(module)
     direction = _direction(file, to)
+    ends = (file.header["directions"][direction].get(end, {}) for end in ("input", "output"))
+    if values == "uint8" and any("columns" in end for end in ends):
+        raise ConfigError(f"{direction}: its files are no plain pictures of 8 bits; export it with --range float")
     generator = file.generator(direction, weights)
     size = sum(tensor.numel() * tensor.element_size() for tensor in generator.state_dict().values())
     if out.suffix == ".onnx" and size > _LARGEST_ONNX:
