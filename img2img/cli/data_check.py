@@ -11,7 +11,10 @@ import typer
 
 def check(
     data: Annotated[
-        list[Path], typer.Argument(help="Data folder; or two, one per domain.", metavar="DATA", show_default=False)
+        list[Path],
+        typer.Argument(
+            help="Data folder or list (.csv, .jsonl); or two, one per domain.", metavar="DATA", show_default=False
+        ),
     ],
     domains: Annotated[
         tuple[str, str] | None, typer.Option(help="Names of the two domains: A B, left right, or two folders.")

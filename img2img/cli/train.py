@@ -30,7 +30,9 @@ def train(
     ] = None,
     data: Annotated[
         list[Path] | None,
-        typer.Option("--data", help="Data folder; or twice, one folder per domain.", rich_help_panel=_PEOPLE),
+        typer.Option(
+            "--data", help="Data folder or list (.csv, .jsonl); or twice, one per domain.", rich_help_panel=_PEOPLE
+        ),
     ] = None,
     domains: Annotated[
         tuple[str, str] | None,
@@ -102,7 +104,7 @@ def train(
         ),
     ] = False,
 ) -> None:
-    """Train a translator on a folder of images.
+    """Train a translator on a folder of images, or on a list of files by typed columns (docs/data.md).
 
     Pairs (pix2pix): files with source and target side by side, or two folders with the same file names.
     No pairs (cyclegan, cut, dclgan): trainA/ and trainB/, or any two folders.

@@ -91,6 +91,9 @@ def export(
     for module in needed:
         _require(module)
     direction = _direction(file, to)
+    ends = (file.header["directions"][direction].get(end, {}) for end in ("input", "output"))
+    if values == "uint8" and any("columns" in end for end in ends):
+        raise ConfigError(f"{direction}: its files are no plain pictures of 8 bits; export it with --range float")
     generator = file.generator(direction, weights)
     if seed is not None and not choose_style(generator, seed):
         raise ConfigError(f"--seed {seed}: this translator has one style; leave it out")

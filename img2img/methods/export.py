@@ -58,7 +58,12 @@ def translator_file(
     return TranslatorFile(header, tensors)
 
 
-def save(module: TranslationModule, path: str | Path, domains: tuple[str, str] = ("a", "b")) -> None:
+def save(
+    module: TranslationModule,
+    path: str | Path,
+    domains: tuple[str, str] = ("a", "b"),
+    formats: Mapping[str, Any] | None = None,
+) -> None:
     """Write the translator of a method that was trained with a plain Trainer.
 
     >>> img2img.save(module, "horse2zebra.safetensors", domains=("horse", "zebra"))
@@ -67,12 +72,13 @@ def save(module: TranslationModule, path: str | Path, domains: tuple[str, str] =
         module: the trained method.
         path: file to write.
         domains: names of source and target.
+        formats: of files that are no plain pictures: ``ImageData.formats`` of a manifest's data.
 
     Raises:
         ConfigError: for names that cannot be told apart in ``source:target``.
     """
     check_domains(domains)
-    save_translator(Path(path), translator_file(module, domains, {}, {}))
+    save_translator(Path(path), translator_file(module, domains, {}, {}, formats))
 
 
 def check_domains(domains: tuple[str, str]) -> None:
