@@ -53,16 +53,16 @@ def arms(size: int, batch: int) -> dict[str, list[str]]:
     fast = ["--recipe", "fast", f"--data.batch_size={batch}"]
     game = {"relativistic": False, "r1_gamma": 0, "r2_gamma": 0, "gamma_end": 1, "penalty_every": 1, "augment": "none"}
     error = {"l1_weight": 100, "l1_end": 1, "num_l1_scales": 1, "adversarial_from": 0}
-    moves = {"learning_rate": 2e-4, "rate_for_batch": "null", "beta1": 0.5, "beta2": 0.999, "decay": "linear"}
-    moves |= {"decay_from": 0.5, "decay_to": 0, "warmup_share": 0, "clip_norm": "null", "average": False}
+    moves = {"learning_rate": 2e-4, "rate_for_batch": None, "beta1": 0.5, "beta2": 0.999, "decay": "linear"}
+    moves |= {"decay_from": 0.5, "decay_to": 0, "warmup_share": 0, "clip_norm": None, "average": False}
     return {
         "faithful": faithful,
         WHOLE: fast,
         "without generator": [*fast, generator],
         "without discriminator": [*fast, discriminator, "--model.feature_matching_weight=0"],
-        "without game": [*fast, *_options("model.critic", game), "--model.discriminator.norm=instance"],
-        "without error": [*fast, *_options("model", error)],
-        "without optimisation": [*fast, *_options("model.optimization", moves), "--data.batch_size=1"],
+        "without game": [*fast, f"--model.critic={json.dumps(game)}", "--model.discriminator.norm=instance"],
+        "without error": [*fast, *(f"--model.{name}={value}" for name, value in error.items())],
+        "without optimisation": [*fast, f"--model.optimization={json.dumps(moves)}", "--data.batch_size=1"],
     }
 
 
@@ -173,10 +173,6 @@ def _gain(arm: dict[int, dict[str, Any]], whole: dict[int, dict[str, Any]], name
 def _spread(values: list[float]) -> str:
     mean = f"{statistics.mean(values):.4g}"
     return f"{mean} +- {statistics.stdev(values):.2g}" if len(values) > 1 else mean
-
-
-def _options(group: str, values: dict[str, Any]) -> list[str]:
-    return [f"--{group}.{name}={str(value).lower() if value is False else value}" for name, value in values.items()]
 
 
 def main() -> None:

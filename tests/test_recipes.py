@@ -48,6 +48,8 @@ def test_every_arm_builds_and_differs_from_fast_in_its_part_alone(ablate):
             resolved.build()
         changed = differences(resolved.tree, whole)["model"]["init_args"]
         assert name == "faithful" or set(changed) == parts[name], name
+    moves = found["without optimisation"].tree["model"]["init_args"]["optimization"]
+    assert not {"rate_for_batch", "clip_norm"} & {name for name, value in moves.items() if value is not None}
     published = found["faithful"].tree["model"]["init_args"]
     for name in ("generator", "discriminator"):
         again = found[f"without {name}"].tree["model"]["init_args"][name]
