@@ -3,7 +3,7 @@
 Usage: python scripts/step_costs.py [METHOD ...] [--size 256]
 
 Counted by torch's own counter over one batch of one, every turn with its backward pass, on the meta device: nothing is
-computed, so it takes seconds. Norms, activations and bilinear resampling are not counted, nor are penalties of every so
+computed, so it takes seconds. Networks of perceptual losses, norms, activations and bilinear resampling are not counted, nor are penalties of every so
 many batches. The second number is of the end of the training, where an identity term may be off.
 """
 
@@ -22,9 +22,12 @@ from img2img.training.config import resolve
 
 
 def build(method: str, recipe: str) -> TranslationModule:
-    """Build a recipe's method without weights."""
+    """Build a recipe's method without weights, and without a perceptual loss, whose network would be read from a file."""
+    words = ["-c", str(recipe_file(method, recipe)), "--data.root=-"]
+    options = resolve(words).tree["model"]["init_args"]
+    plain = [f"--model.{name}=0" for name in options if name == "perceptual_weight"]
     with torch.device("meta"):
-        return resolve(["-c", str(recipe_file(method, recipe)), "--data.root=-"]).build()[0]
+        return resolve([*words, *plain]).build()[0]
 
 
 def multiplications(module: TranslationModule, size: int, progress: float) -> int:
