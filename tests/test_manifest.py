@@ -24,6 +24,8 @@ from img2img.image import KINDS, Classes, channels_of, resized_side
 from img2img.image.kinds import packed, unit_of, unpacked
 from img2img.networks.base import Generator
 from img2img.training.config import resolve
+from img2img.translate.controls import Controls
+from img2img.translate.files import Files
 from img2img.translate.translator import Translator
 from tests.conftest import TINY_PIX2PIX, drawing, run_here
 from tests.test_data import data_of
@@ -468,6 +470,12 @@ def test_a_picture_is_no_input_of_typed_columns():
         translator(Image.new("RGB", (4, 4)))
     batch = torch.zeros(1, 3, 4, 4)
     assert torch.equal(translator(batch), batch)
+    for options, message in (
+        ({"controls": Controls(strength=0.5)}, "are for pictures"),
+        ({"files": Files(value_range=(0, 1))}, "--value-range"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            translator.how(**options)
 
 
 def test_a_translator_file_keeps_kinds(tmp_path):

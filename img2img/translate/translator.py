@@ -286,10 +286,10 @@ class Translator:
         mark = Mark.of(self.header, self.direction(to), composite=controls != Controls())
         formats = self.formats(to)
         files = replace((files or Files(mark=mark)).signed_for(mark), formats=formats)
-        if formats is not None and (controls != Controls() or files.value_range is not None):
-            raise ConfigError(
-                f"this translator takes {formats}, which it knows the range of: nothing can be kept of it"
-            )
+        if formats is not None and controls != Controls():
+            raise ConfigError(f"--strength, --keep-color and --mask are for pictures; this translator takes {formats}")
+        if formats is not None and files.value_range is not None:
+            raise ConfigError(f"--value-range: this translator takes {formats} and knows the range; leave it out")
         self.translation(to, size, restore_size=restore_size)  # refuses what contradicts itself, before any work
         streams = Streams(self, to, size, files, controls, video_statistics, restore_size)
         return How(
