@@ -28,7 +28,7 @@ def load_frozen(network: FeatureNetwork, option: str) -> FeatureNetwork:
     """
     path = next((place for place in _places(network) if place.is_file()), None)
     if path is None:
-        looked = ", ".join(map(str, _places(network)))
+        looked = ", ".join(map(str, _places(network))) or f"Python package {network.package[0]}, which is not installed"
         raise ConfigError(
             f"{option}: {type(network).__name__} needs {network.file_name}, looked for in {looked}; {network.advice} "
             f"as --model.perceptual.weights, or leave {option} at 0"
