@@ -4,7 +4,7 @@ Usage: python scripts/step_costs.py [METHOD ...] [--size 256]
 
 Counted by torch's own counter over one batch of one, every turn with its backward pass, on the meta device: nothing
 is computed, so it takes seconds. Networks of perceptual losses, norms, activations and bilinear resampling are left
-out, and so are penalties of every so many batches. The second number is of the end of the training, when a term may be off.
+out, and so are penalties of every so many batches. The second number is of the end of the training.
 """
 
 from __future__ import annotations
