@@ -2,10 +2,9 @@
 
 Usage: python scripts/step_costs.py [METHOD ...] [--size 256]
 
-Counted by torch's own counter over one batch of one, every turn with its backward pass, on the meta device: nothing is
-computed, so it takes seconds. Networks of perceptual losses, norms, activations and bilinear resampling are not
-counted, nor are penalties of every so many batches. The second number is of the end of the training, where an identity
-term may be off.
+Counted by torch's own counter over one batch of one, every turn with its backward pass, on the meta device: nothing
+is computed, so it takes seconds. Networks of perceptual losses, norms, activations and bilinear resampling are left
+out, and so are penalties of every so many batches. The second number is of the end of the training.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from img2img.training.config import resolve
 
 
 def build(method: str, recipe: str) -> TranslationModule:
-    """Build a recipe's method without weights or a perceptual loss, whose network would be read from a file."""
+    """Build a recipe's method without weights, and without a perceptual loss, whose network is read from a file."""
     words = ["-c", str(recipe_file(method, recipe)), "--data.root=-"]
     options = resolve(words).tree["model"]["init_args"]
     plain = [f"--model.{name}=0" for name in options if name == "perceptual_weight"]
