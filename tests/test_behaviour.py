@@ -200,6 +200,10 @@ def test_diversity_is_the_mean_over_pairs_of_one_input():
     assert dict(found.each) == pytest.approx({"a": (0.2 + 1 + 0.8) / 3, "b": 0})
     assert found.value == pytest.approx(1 / 3)
     assert dict(found.settings) == {"outputs_per_input": 3}
+
+
+def test_diversity_can_be_that_of_a_learned_distance():
+    pytest.importorskip("stlpips_pytorch")
     seen = output_diversity([("a", PHOTOS[:3]), ("b", PHOTOS[:1] * 3)], st_lpips())
     assert seen.name == "diversity_st_lpips"
     assert dict(seen.each)["a"] > 0.05

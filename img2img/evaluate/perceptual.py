@@ -91,7 +91,10 @@ def st_lpips(net: Literal["alex", "vgg"] = "alex", device: torch.device | None =
         ModelFileError: if its weights are not those that it came with.
     """
     if importlib.util.find_spec("stlpips_pytorch") is None:
-        raise ConfigError("ST-LPIPS needs its package: pip install 'img2img-toolkit[stlpips]'")
+        raise ConfigError(
+            "ST-LPIPS needs its package: pip install --no-deps stlpips-pytorch==0.0.2 (it calls itself BSD-2, parts "
+            "of it say CC BY-NC-SA 4.0: not for commercial use)"
+        )
     with _standing_in(), torch.random.fork_rng(devices=[]):
         library = importlib.import_module("stlpips_pytorch.stlpips")
         network: nn.Module = library.LPIPS(net=net, variant="shift_tolerant", verbose=False)

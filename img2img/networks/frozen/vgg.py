@@ -58,7 +58,10 @@ class ShiftTolerantVGG16(FeatureNetwork):
 
     file_name = "vgg_shift_tolerant.pth"
     package = ("stlpips_pytorch", "weights/vST0.0")
-    advice = "pip install stlpips-pytorch==0.0.2 brings it, or give the path of the file"
+    advice = (
+        "pip install --no-deps stlpips-pytorch==0.0.2 brings it (parts of that package are CC BY-NC-SA 4.0: not for "
+        "commercial use), or give the path of the file"
+    )
 
     def __init__(self, weights: str | None = None, sha256: str = "44597da6", normalise: bool = True) -> None:
         super().__init__()
