@@ -1,6 +1,7 @@
-"""Run by test_ranks.py, alone or as one of several processes: trains a method in float64 and keeps its gradients.
+"""Run by test_ranks.py, alone or as one of several processes: trains methods in float64 and keeps their gradients.
 
-Usage: python ddp_case.py METHOD BATCH ACCUMULATE OUT; processes are started with torchrun's variables.
+Usage: python ddp_case.py BATCH OUT METHOD [METHOD ...]; processes are started with torchrun's variables. Each method is
+trained with its batches in one part and in two.
 """
 
 from __future__ import annotations
@@ -50,19 +51,18 @@ def build(method: str, accumulate: int) -> TranslationModule:
     ).double()
 
 
-def main() -> None:
-    method, batch, accumulate, out = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-    torch.set_num_threads(1)
+def trained(method: str, batch: int, accumulate: int) -> dict[str, object]:
+    """Return what the turns of a short training found."""
     module = build(method, accumulate)
     kept: list[dict[str, torch.Tensor]] = []
-    move = TranslationModule._move
+    move = module._move
 
-    def spy(self, player, *words):
-        names = {id(p): n for n, p in self.named_parameters()}
+    def spy(player, *words):
+        names = {id(p): n for n, p in module.named_parameters()}
         kept.append({names[id(p)]: p.grad.clone() for net in player.networks for p in net.parameters()})
-        move(self, player, *words)
+        move(player, *words)
 
-    TranslationModule._move = spy
+    module._move = spy
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     loader = DataLoader(
         Samples(), batch_size=batch, sampler=EpochSampler(SAMPLES, 0, rank, world), collate_fn=collate, drop_last=True
@@ -79,8 +79,15 @@ def main() -> None:
         enable_model_summary=False,
     )
     trainer.fit(module, loader)
-    weights = {n: p.detach() for n, p in module.named_parameters()}
-    torch.save({"gradients": kept, "weights": weights, "sent": module.sent_bytes}, f"{out}.{rank}")
+    weights = {n: p.detach().clone() for n, p in module.named_parameters()}
+    return {"gradients": kept, "weights": weights, "sent": dict(module.sent_bytes)}
+
+
+def main() -> None:
+    batch, out, *methods = sys.argv[1:]
+    torch.set_num_threads(1)
+    found = {f"{method} {parts}": trained(method, int(batch), parts) for method in methods for parts in (1, 2)}
+    torch.save(found, f"{out}.{os.environ.get('RANK', '0')}")
 
 
 if __name__ == "__main__":

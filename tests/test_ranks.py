@@ -35,9 +35,9 @@ def environment(rank=None, *, local=2):
     return base
 
 
-def run_case(tmp_path, method, batch, accumulate, processes):
-    out = tmp_path / f"{method}-{processes}-{accumulate}"
-    words = [sys.executable, str(CASE), method, str(batch), str(accumulate), str(out)]
+def run_cases(tmp_path, methods, batch, processes):
+    out = tmp_path / f"of-{processes}"
+    words = [sys.executable, str(CASE), str(batch), str(out), *methods]
     shared = {
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(free_port()),
@@ -66,12 +66,22 @@ def flat(tensors):
     return torch.cat([tensor.flatten() for tensor in tensors.values()])
 
 
-@pytest.mark.parametrize("method", [m.__name__ for m in METHODS])
-def test_two_processes_have_the_gradients_of_one_with_the_joined_batch(method, tmp_path):
-    """In float64, in every turn of two steps, in one part or two; and each turn sends only the networks that move."""
-    (alone,) = run_case(tmp_path, method, 4, 1, 1)
+def test_two_processes_have_the_gradients_of_one_with_the_joined_batch(tmp_path):
+    """In float64, in every turn of two steps, in one part or two; and each turn sends only the networks that move.
+
+    Of every method, by one process with batches of 4 and by two with batches of 2, all in one start of the processes.
+    """
+    methods = [method.__name__ for method in METHODS]
+    (alone,) = run_cases(tmp_path, methods, 4, 1)
+    both = run_cases(tmp_path, methods, 2, 2)
+    for method in methods:
+        same_gradients(method, alone, *both)
+
+
+def same_gradients(method, of_one, *of_two):
+    alone = of_one[f"{method} 1"]
     for accumulate in (1, 2):
-        first, second = run_case(tmp_path, method, 2, accumulate, 2)
+        first, second = (of_rank[f"{method} {accumulate}"] for of_rank in of_two)
         assert len(alone["gradients"]) == len(first["gradients"]) > 2
         for joined, mine, theirs in zip(alone["gradients"], first["gradients"], second["gradients"], strict=True):
             assert joined.keys() == mine.keys()
@@ -83,8 +93,7 @@ def test_two_processes_have_the_gradients_of_one_with_the_joined_batch(method, t
         assert torch.equal(flat(first["weights"]), flat(second["weights"]))
         sizes = [sum(g.numel() * g.element_size() for g in turn.values()) for turn in first["gradients"]]
         assert list(first["sent"].values()) == sizes[: len(first["sent"])]  # nothing but what moves
-    (parts,) = run_case(tmp_path, method, 4, 2, 1)
-    for one, two in zip(alone["gradients"], parts["gradients"], strict=True):
+    for one, two in zip(alone["gradients"], of_one[f"{method} 2"]["gradients"], strict=True):
         assert (flat(one) - flat(two)).norm() <= 1e-6 * flat(one).norm()
 
 
