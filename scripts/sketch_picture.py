@@ -1,8 +1,9 @@
 """Draw photos in every style of ``img2img data sketch`` and in other ways, translate the drawings, and show all.
 
-Usage: python scripts/sketch_picture.py RUN OUT.jpg PHOTO [PHOTO ...] [--size 128] [--seed 1]
+Usage: python scripts/sketch_picture.py RUN OUT.jpg PHOTO [PHOTO ...] [--size 128] [--seed 1] [--without-photos]
 
-For each photo two rows: photo and drawings; below each drawing its translation. The drawings in the second half are not
+For each photo two rows: photo and drawings; below each drawing its translation. ``--without-photos`` leaves photos out
+that may not be shown. The drawings in the second half are not
 made by the package's styles: a threshold, thick lines, white on black, and lines on grey paper with a shadow.
 """
 
@@ -62,6 +63,7 @@ def main() -> None:
     parser.add_argument("photos", type=Path, nargs="+")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--without-photos", action="store_true")
     asked = parser.parse_args()
     translator = img2img.load(asked.run)
     rows = []
@@ -73,7 +75,8 @@ def main() -> None:
         rows.append([Image.fromarray(pixels) for pixels in (photo, *drawings)])
         rows.append([Image.fromarray(pixels) for pixels in (np.full_like(photo, 255), *made)])
     names = ["photo", *(style for style in STYLES if style != "mixed"), *OTHERWISE]
-    montage(rows, names).save(asked.out, quality=88)
+    left = int(asked.without_photos)
+    montage([row[left:] for row in rows], names[left:]).save(asked.out, quality=88)
 
 
 if __name__ == "__main__":
