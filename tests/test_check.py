@@ -93,6 +93,15 @@ def test_a_good_set_is_blamed_for_nothing(name, quick, good):
     advice = dict(report.facts)["advice"]
     assert ("pix2pix" in advice) == (name != "unpaired")
     assert "--size 64 " in advice
+    preset = dict(report.facts).get("preset", "")
+    assert ("--preset few-shot" in preset) == (name != "unpaired")
+
+
+def test_a_preset_is_named_where_names_or_label_maps_tell(good, tmp_path):
+    for split in ("trainA", "trainB"):
+        shutil.copytree(good["unpaired"] / split, tmp_path / split)
+    named = check([tmp_path], domains=["winter", "summer"], quick=True)
+    assert "--preset season" in dict(named.facts)["preset"]
 
 
 def test_the_bundled_drawings_are_blamed_for_nothing_before_a_training():

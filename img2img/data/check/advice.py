@@ -6,10 +6,12 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from img2img.data.check import sizes
+from img2img.data.check import content, sizes
 from img2img.data.check.gallery import Gallery
 from img2img.data.check.matching import Match
 from img2img.data.check.pairing import agree
+
+_FEW_PAIRS = 200
 
 
 def facts(gallery: Gallery, found: Match | None, given: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -34,6 +36,9 @@ def facts(gallery: Gallery, found: Match | None, given: Sequence[str]) -> Iterat
     if not gallery.whole:
         yield "looked at", f"{len(gallery.looks):,} heads and {decoded:,} pictures of {total:,} (--quick)"
     yield "advice", f"{_reason(gallery, found)}: {_command(gallery, given)}"
+    if (fitting := _preset(gallery)) is not None:
+        preset, why = fitting
+        yield "preset", f"{why}: --preset {preset} in place of --method"
 
 
 def _count(gallery: Gallery, split: str) -> str:
@@ -46,6 +51,18 @@ def _reason(gallery: Gallery, found: Match | None) -> str:
     if not gallery.paired:
         return "no pairs"
     return "pairs that agree" if agree(found) else "pairs by their names"
+
+
+def _preset(gallery: Gallery) -> tuple[str, str] | None:
+    """Return the preset that suits what the pictures show, and why; few pairs come last, as they suit any picture."""
+    if not gallery.paired:
+        names = {name.lower() for name in gallery.domains}
+        known = ((("summer", "winter"), "season"), (("horse", "zebra"), "horse2zebra"))
+        return next(((preset, " and ".join(words)) for words, preset in known if names == set(words)), None)
+    if content.labels([sight for _, sight in gallery.sights("train", 0)]):
+        return "labels2photo", "the source is a label map"
+    pairs = len(gallery.pairs("train"))
+    return ("few-shot", f"only {pairs:,} pairs") if pairs < _FEW_PAIRS else None
 
 
 def _command(gallery: Gallery, given: Sequence[str]) -> str:
