@@ -184,7 +184,7 @@ def test_options_reach_what_they_configure(pairs, tmp_path):
         (("--method", "pix2pix", "--epoch", "3"), "did you mean '--epochs'"),
         (("--method", "pix2pix", "stray"), "expected an option"),
         (
-            ("--method", "pix2pix", "--model.critic.augment", "adaptive", "--model.critic.relativistic", "true"),
+            ("--method", "pix2pix", "--model.critic.augment", "adaptive", "--model.adversarial", "wgan-gp"),
             "error: critic.augment adaptive reads the discriminator's sign",
         ),
         (("--method", "cyclegan", "--model.discriminator.num_layers", "0"), "error: num_layers: expected 1 or more"),
