@@ -208,10 +208,10 @@ def test_a_full_or_read_only_disk_ends_the_batch_in_one_line_and_it_goes_on_late
 def test_a_source_that_vanishes_in_between_is_one_failure(model, images, tmp_path, monkeypatch):
     real = Files.read
 
-    def vanishing(self, path, name, target):
+    def vanishing(self, path, name, *more):
         if name == "sub/1.png":
             path.unlink()
-        return real(self, path, name, target)
+        return real(self, path, name, *more)
 
     monkeypatch.setattr(Files, "read", vanishing)
     report = img2img.load(model, "cpu").folder(images, tmp_path / "out")

@@ -20,7 +20,7 @@ from PIL import Image
 
 import img2img
 from img2img.checkpoint import load_translator
-from tests.conftest import TINY_CYCLEGAN, TINY_PIX2PIX, run_command
+from tests.conftest import TINY_CYCLEGAN, TINY_PIX2PIX, run_command, run_here
 
 PIX2PIX = ("train", "--method", "pix2pix", *TINY_PIX2PIX, "--domains", "line", "colour")
 
@@ -192,8 +192,9 @@ def test_options_reach_what_they_configure(pairs, tmp_path):
         ((), "expected --method"),
     ],
 )
-def test_wrong_options_are_one_line_that_helps(pairs, tmp_path, words, message):
-    done = run_command("train", *words, "--data", pairs, "--out", tmp_path / "run", code=None)
+def test_wrong_options_are_one_line_that_helps(pairs, tmp_path, words, message, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    done = run_here("train", *words, "--data", pairs, "--out", tmp_path / "run", code=None)
     assert done.returncode in {1, 2}
     assert "Traceback" not in done.stderr
     assert message in " ".join(done.stderr.split()), done.stderr

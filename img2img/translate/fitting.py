@@ -10,6 +10,8 @@ from typing import Any
 import psutil
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -53,7 +55,7 @@ def bytes_per_px(network: Generator) -> float:
             for name, tensor in tensors.items()
         }
         image = torch.empty(1, network.in_channels, side, side, device="meta")
-        with torch.no_grad(), AliveBytes() as alive:
+        with torch.no_grad(), _NoScores(), AliveBytes() as alive:
             alive.count(image)
             torch.func.functional_call(network, on_meta, (image,))
         _bytes_per_px[network] = alive.peak / side**2
@@ -130,6 +132,16 @@ def release_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+class _NoScores(TorchFunctionMode):
+    """Attention without its scores of all pairs, which the meta device alone writes out: no kernel holds them."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        del types
+        if func is F.scaled_dot_product_attention:
+            return torch.empty_like(args[0])
+        return func(*args, **(kwargs or {}))
 
 
 class AliveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
