@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import tokenize
 from typing import Any, BinaryIO
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from img2img.errors import DataError
 from img2img.image.opening import check_size
 from img2img.image.ranged import NPY_MAGIC, is_tiff
+from img2img.image.tiff_reading import opened_tiff, refuse_cut
 
 _XMP, _BYTE = 700, 1
 _PLANE, _STACK = 2, 3
@@ -57,27 +57,18 @@ def _read_npy(file: BinaryIO, name: str, limit: int) -> NDArray[Any]:
 
 
 def _read_tiff(file: BinaryIO, name: str, limit: int) -> NDArray[Any]:
-    try:
-        with tifffile.TiffFile(file) as tiff:
-            series = tiff.series[0]
-            used = [(a, n) for a, n in zip(series.axes, series.shape, strict=True) if n > 1 or a in "YX"]
-            axes, shape = [axis for axis, _ in used], tuple(size for _, size in used)
-            if series.dtype is None or len(axes) not in {_PLANE, _STACK} or not {"Y", "X"} <= set(axes):
-                raise DataError(f"{name}: expected an image of channels, got axes {series.axes} {list(series.shape)}")
-            order = [axes.index("Y"), axes.index("X"), *(i for i, axis in enumerate(axes) if axis not in "YX")]
-            _check(tuple(shape[i] for i in order), series.dtype, name, limit)
-            for page in series.pages:
-                if page is not None and len(page.dataoffsets) < math.prod(page.chunked):
-                    raise DataError(f"{name}: damaged or truncated (it has not all its strips); copy or save it again")
-            return _three(np.transpose(series.asarray().reshape(shape), order))
-    except tifffile.TiffFileError as error:
-        raise DataError(f"{name}: damaged or truncated ({error}); copy or save it again") from error
-    except ValueError as error:
-        if "imagecodecs" in str(error):
-            raise DataError(
-                f"{name}: an array in a compression that is not read; save it with deflate or none"
-            ) from error
-        raise
+    with opened_tiff(file, name, "an array") as tiff:
+        series = tiff.series[0]
+        used = [(a, n) for a, n in zip(series.axes, series.shape, strict=True) if n > 1 or a in "YX"]
+        axes, shape = [axis for axis, _ in used], tuple(size for _, size in used)
+        if series.dtype is None or len(axes) not in {_PLANE, _STACK} or not {"Y", "X"} <= set(axes):
+            raise DataError(f"{name}: expected an image of channels, got axes {series.axes} {list(series.shape)}")
+        order = [axes.index("Y"), axes.index("X"), *(i for i, axis in enumerate(axes) if axis not in "YX")]
+        _check(tuple(shape[i] for i in order), series.dtype, name, limit)
+        for page in series.pages:
+            if page is not None:
+                refuse_cut(page, name)
+        return _three(np.transpose(series.asarray().reshape(shape), order))
 
 
 def _check(shape: tuple[int, ...], dtype: np.dtype[Any] | type, name: str, limit: int) -> None:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import io
 import logging
-import math
 import tokenize
 from dataclasses import replace
 from typing import BinaryIO
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from img2img.errors import DataError
 from img2img.image.levels import Pixels
 from img2img.image.opening import check_frames, check_size
 from img2img.image.picture import FIRST_ONLY, Picture, Pictures, ValueRange, join
+from img2img.image.tiff_reading import opened_tiff, refuse_cut
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its remarks on damaged files become our errors
 
@@ -86,36 +85,26 @@ def read_ranged_tiff(
     Raises:
         DataError: without a range, and for pages that are no images.
     """
-    try:
-        with tifffile.TiffFile(file) as tiff:
-            kind = tiff.pages.first.dtype
-            if kind is None or not (kind.kind == "f" or (kind.kind in "iu" and kind.itemsize >= _WIDE_INTEGER_BYTES)):
-                return None
-            if value_range is None:
-                raise DataError(f"{name}: {NO_RANGE.format(kind=f'TIFF ({kind})')}")
-            pages: list[Picture] = []
-            total = 0
-            for page in tiff.pages:
-                if pages and first_only:
-                    return Pictures((replace(pages[0], reduced=join(pages[0].reduced, FIRST_ONLY)),))
-                shape = page.shape
-                if len(shape) not in {2, 3} or (len(shape) == 3 and shape[2] not in {1, 3}):  # noqa: PLR2004 (height, width, channels)
-                    raise DataError(f"{name}: expected pages [H, W] or [H, W, C] with C 1 or 3, got {list(shape)}")
-                check_size((shape[1], shape[0]), name, limit)
-                if len(page.dataoffsets) < math.prod(page.chunked):  # tifffile would fill what is missing with zeros
-                    raise DataError(f"{name}: damaged or truncated (it has not all its strips); copy or save it again")
-                total += shape[0] * shape[1]
-                check_frames(len(pages) + 1, total, name, limit)
-                pages.append(_picture(page.asarray(), name, "TIFF", value_range))
-            return Pictures(tuple(pages))
-    except tifffile.TiffFileError as error:
-        raise DataError(f"{name}: damaged or truncated ({error}); copy or save it again") from error
-    except ValueError as error:
-        if "imagecodecs" in str(error):
-            raise DataError(
-                f"{name}: floats in a compression that is not read; save it with deflate or none"
-            ) from error
-        raise
+    with opened_tiff(file, name, "floats") as tiff:
+        kind = tiff.pages.first.dtype
+        if kind is None or not (kind.kind == "f" or (kind.kind in "iu" and kind.itemsize >= _WIDE_INTEGER_BYTES)):
+            return None
+        if value_range is None:
+            raise DataError(f"{name}: {NO_RANGE.format(kind=f'TIFF ({kind})')}")
+        pages: list[Picture] = []
+        total = 0
+        for page in tiff.pages:
+            if pages and first_only:
+                return Pictures((replace(pages[0], reduced=join(pages[0].reduced, FIRST_ONLY)),))
+            shape = page.shape
+            if len(shape) not in {2, 3} or (len(shape) == 3 and shape[2] not in {1, 3}):  # noqa: PLR2004 (height, width, channels)
+                raise DataError(f"{name}: expected pages [H, W] or [H, W, C] with C 1 or 3, got {list(shape)}")
+            check_size((shape[1], shape[0]), name, limit)
+            refuse_cut(page, name)
+            total += shape[0] * shape[1]
+            check_frames(len(pages) + 1, total, name, limit)
+            pages.append(_picture(page.asarray(), name, "TIFF", value_range))
+        return Pictures(tuple(pages))
 
 
 def _check_kind(dtype: np.dtype[np.generic], name: str) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.linalg import qr, svdvals
 
+from img2img.metrics.sets import comparable
+
 
 def frechet_distance(x: Tensor, y: Tensor) -> Tensor:
     """Return |m_x - m_y|^2 + tr(C_x) + tr(C_y) - 2 tr((C_x C_y)^(1/2)) (Heusel et al. 2017, equation 6).
@@ -28,10 +30,7 @@ def frechet_distance(x: Tensor, y: Tensor) -> Tensor:
     Raises:
         ValueError: for fewer than two samples, or features of different lengths.
     """
-    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:  # noqa: PLR2004
-        came = f"{list(x.shape)} and {list(y.shape)}"
-        raise ValueError(f"expected features [m, d] and [n, d] of 2 samples or more each, got {came}")
-    x, y = x.double(), y.double()
+    x, y = comparable(x, y)
     mean_x, mean_y = x.mean(0), y.mean(0)
     root_x, root_y = _root(x - mean_x), _root(y - mean_y)
     traces = root_x.square().sum() + root_y.square().sum()

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from img2img.metrics.sets import comparable
+
 _WIDTHS = (16, 32, 48, 64, 96)
 """Channels of the five layers; mean and standard deviation of each make 512 features."""
 
@@ -74,10 +76,7 @@ def kernel_distance(x: Tensor, y: Tensor) -> Tensor:
     Raises:
         ValueError: for fewer than two samples, or features of different lengths.
     """
-    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:  # noqa: PLR2004
-        came = f"{list(x.shape)} and {list(y.shape)}"
-        raise ValueError(f"expected features [m, d] and [n, d] of 2 samples or more each, got {came}")
-    x, y = x.double(), y.double()
+    x, y = comparable(x, y)
     return (
         _off_diagonal_mean(polynomial_kernel(x, x))
         + _off_diagonal_mean(polynomial_kernel(y, y))
