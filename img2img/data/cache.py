@@ -79,11 +79,10 @@ class Store:
             DataError: if the image's file is not there.
         """
         size, changed = source.stamp()
-        paths = "\n".join(str(path.absolute()) for path in source.paths)
-        name = _digest(f"{paths}\n{source.half}\n{side}\n{rule}")
-        kept = self.folder / name[:_SHELF] / name[_SHELF:]
+        name = _digest(f"{source.place()}\n{source.half}\n{side}\n{rule}")
+        kept = f"{self.folder}/{name[:_SHELF]}/{name[_SHELF:]}"
         dtype = np.result_type(*(kind.dtype for kind in side))
-        return Entry(self, kept, source.label, size, changed, dtype)
+        return Entry(self, kept, source, size, changed, dtype)
 
     def has_room(self) -> bool:
         """Return whether more may be kept."""
@@ -102,15 +101,15 @@ class Entry:
     Attributes:
         store: whose.
         file: of the pixels.
-        label: what messages call the image.
+        source: the image.
         size: bytes of the image's files, before they were decoded.
         mtime_ns: when they changed last, in nanoseconds, summed.
         dtype: of the pixels.
     """
 
     store: Store
-    file: Path
-    label: str
+    file: str
+    source: Source
     size: int
     mtime_ns: int
     dtype: np.dtype[Any]
@@ -136,13 +135,15 @@ class Entry:
         end = _END.pack(_MAGIC, self.size, self.mtime_ns, *pixels.shape)
         try:
             if not self.store.has_room():
-                return [f"uncached: {self.label}: the cache leaves a tenth or 5 GB free where {self.store.folder} is"]
-            self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with atomically(self.file) as out:
+                return [
+                    f"uncached: {self.source.label}: the cache leaves a tenth or 5 GB free where {self.store.folder} is"
+                ]
+            Path(self.file).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with atomically(Path(self.file)) as out:
                 out.write(np.ascontiguousarray(pixels).data)
                 out.write(end)
         except OSError as error:  # full, or taken away
-            return [f"uncached: {self.label}: {self.store.folder} cannot be written ({error.strerror})"]
+            return [f"uncached: {self.source.label}: {self.store.folder} cannot be written ({error.strerror})"]
         return []
 
 

@@ -59,7 +59,7 @@ class Loader:
         side_a, side_b = self.transforms.sides
         entry_a = self.store.entry(a, side_a, self._rule)
         # the target's size follows from the source's: it is found by the name of both
-        entry_b = self.store.entry(b, side_b, f"{self._rule} with {a.path.absolute()}")
+        entry_b = self.store.entry(b, side_b, f"{self._rule} with {a.place()}")
         kept_a, kept_b = entry_a.read(), entry_b.read()
         if kept_a is not None and kept_b is not None and kept_a.shape[:2] == kept_b.shape[:2]:
             return Loaded(kept_a, []), Loaded(kept_b, [])
