@@ -23,6 +23,7 @@ from img2img.methods.optimization import Optimization
 from img2img.methods.parts import Parts, get_random, set_random
 from img2img.methods.pool import ImagePool
 from img2img.methods.scoring import Scored, score
+from img2img.methods.still import held_still
 from img2img.methods.turns import Direction, Player, Skipped, Step, Turn
 from img2img.methods.undo import Undo
 from img2img.networks.base import Generator
@@ -257,14 +258,8 @@ class TranslationModule(Configured, LightningModule, ABC):
         if player.name not in self._still:
             moving = {id(parameter) for parameter in _parameters(player)}
             self._still[player.name] = [p for p in self.parameters() if p.requires_grad and id(p) not in moving]
-        still = self._still[player.name]
-        for parameter in still:
-            parameter.requires_grad_(False)  # noqa: FBT003
-        try:
+        with held_still(self._still[player.name]):
             yield
-        finally:
-            for parameter in still:
-                parameter.requires_grad_(True)  # noqa: FBT003
 
     def moves(self, step: Step, every: int) -> bool:
         """Tell whether the generator moves in this batch when it moves once per ``every`` critic turns."""

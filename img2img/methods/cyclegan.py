@@ -17,6 +17,7 @@ from img2img.batch import Batch
 from img2img.losses.adversarial import AdversarialName
 from img2img.methods.base import TranslationModule
 from img2img.methods.critic import Critic
+from img2img.methods.identity import refuse_unequal_channels
 from img2img.methods.judge import Judge
 from img2img.methods.optimization import Optimization
 from img2img.methods.pool import ImagePool
@@ -84,11 +85,7 @@ class CycleGAN(TranslationModule):
         seed: int = 0,
     ) -> None:
         super().__init__(optimization, seed)
-        if identity_weight and channels_a != channels_b:
-            raise ValueError(
-                f"identity_weight {identity_weight:g} needs equal channel counts, got channels_a {channels_a} and "
-                f"channels_b {channels_b}: set identity_weight to 0 or read both domains with the same channels"
-            )
+        refuse_unequal_channels(identity_weight, channels_a, channels_b)
         if cycle_noise < 0:
             raise ValueError(f"cycle_noise: expected 0 or more, got {cycle_noise}")
         self.channels_a, self.channels_b = channels_a, channels_b

@@ -19,6 +19,7 @@ from img2img.losses.patch_nce import TEMPERATURE, patch_nce
 from img2img.methods.base import TranslationModule
 from img2img.methods.content import Features, chosen_stages
 from img2img.methods.critic import Critic
+from img2img.methods.identity import refuse_unequal_channels
 from img2img.methods.judge import Judge
 from img2img.methods.optimization import Optimization
 from img2img.methods.pool import ImagePool
@@ -100,11 +101,7 @@ class DCLGAN(TranslationModule):
         seed: int = 0,
     ) -> None:
         super().__init__(optimization, seed)
-        if identity_weight and channels_a != channels_b:
-            raise ValueError(
-                f"identity_weight {identity_weight:g} needs equal channel counts, got channels_a {channels_a} and "
-                f"channels_b {channels_b}: set identity_weight to 0 or read both domains with the same channels"
-            )
+        refuse_unequal_channels(identity_weight, channels_a, channels_b)
         if not temperature > 0:
             raise ValueError(f"temperature: expected more than 0, got {temperature}")
         self.channels_a, self.channels_b = channels_a, channels_b

@@ -7,8 +7,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import torch
@@ -24,6 +23,7 @@ from img2img.methods.critic import Critic
 from img2img.methods.frozen import load_frozen
 from img2img.methods.judge import Judge
 from img2img.methods.optimization import Optimization
+from img2img.methods.still import held_still
 from img2img.methods.turns import Direction, Player, Step, Turn
 from img2img.networks.base import DiscriminatorFactory, Generator, GeneratorFactory
 from img2img.networks.discriminators.patch import PatchDiscriminator
@@ -196,17 +196,10 @@ class Pix2Pix(TranslationModule):
                 losses["generator/feature_matching"] = self.feature_matching_weight * opinion["feature_matching"]
         return Turn(losses, {"fake": images.fake.detach()})
 
-    @contextmanager
-    def _holding(self, step: Step) -> Iterator[None]:
+    def _holding(self, step: Step) -> AbstractContextManager[None]:
         """Record what is made within as if the held parts had no weights to learn, while they are to stay still."""
         parts = self.generator.held() if step.progress < self.hold_until else ()
-        for part in parts:
-            part.requires_grad_(False)  # noqa: FBT003
-        try:
-            yield
-        finally:
-            for part in parts:
-                part.requires_grad_(True)  # noqa: FBT003
+        return held_still(parameter for part in parts for parameter in part.parameters())
 
     def _unlike(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return the perceptual distance."""
