@@ -27,7 +27,7 @@ CacheName = Literal["off", "ram", "disk"]
 runs as well; the system keeps its files in memory as far as there is room."""
 
 _END = struct.Struct("<8sQQIII")
-_MAGIC = b"img2img1"
+_MAGIC = b"img2img2"
 _SHARED = Path("/dev/shm")  # noqa: S108 (the system's shared memory; the folder in it is checked to be ours)
 _KEPT_FREE, _KEPT_FREE_BYTES = 0.1, 5_000_000_000
 _UNUSED_DAYS = 30
@@ -96,7 +96,7 @@ class Store:
 
 @dataclass(frozen=True)
 class Entry:
-    """One image of a store: its pixels, row by row, then the size and time of the file they were made from.
+    """One image of a store: its pixels, plane by plane, then the size and time of the file they were made from.
 
     Attributes:
         store: whose.
@@ -115,7 +115,7 @@ class Entry:
     dtype: np.dtype[Any]
 
     def read(self) -> Pixels | None:
-        """Return the pixels; None where there are none, or of a file that has changed since."""
+        """Return the pixels, as a view of planes; None where there are none, or of a file that has changed since."""
         try:
             data = np.fromfile(self.file, np.uint8)
         except OSError:
@@ -128,7 +128,7 @@ class Entry:
             return None
         if height * width * channels * self.dtype.itemsize != len(pixels):
             return None
-        return pixels.view(self.dtype).reshape(height, width, channels)
+        return pixels.view(self.dtype).reshape(channels, height, width).transpose(1, 2, 0)
 
     def write(self, pixels: Pixels) -> list[str]:
         """Keep the pixels; return a note if that was not possible, or nothing."""
@@ -140,7 +140,7 @@ class Entry:
                 ]
             Path(self.file).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with atomically(Path(self.file)) as out:
-                out.write(np.ascontiguousarray(pixels).data)
+                out.write(np.ascontiguousarray(pixels.transpose(2, 0, 1)).data)
                 out.write(end)
         except OSError as error:  # full, or taken away
             return [f"uncached: {self.source.label}: {self.store.folder} cannot be written ({error.strerror})"]

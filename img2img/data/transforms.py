@@ -7,7 +7,6 @@ import os
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -26,6 +25,7 @@ from img2img.image import (
     Side,
     as_tensor,
     jpeg_head,
+    mirrored,
     opened,
     picture_of,
     plain_jpeg,
@@ -231,6 +231,7 @@ class Transforms:
         assert self.derive is not None
         photo, notes = self._placed(photo, name, seed)
         side_a, side_b = self.sides
+        photo = np.ascontiguousarray(photo)  # a cache gives planes
         drawn = with_channels(self.derive(photo, mix(seed, _DERIVE, 0)), side_a[0].channels)
         target = as_tensor(with_channels(photo, side_b[0].channels))
         return Sample(as_tensor(self._jitter(drawn, seed, side_a)), notes), Sample(target, [])
@@ -270,9 +271,9 @@ class Transforms:
         images = tuple(self._padded(image) for image in images)
         if self.on_device:
             return list(images)
-        top, left, mirrored = self._place(seed, images[0].shape)
+        top, left, mirror = self._place(seed, images[0].shape)
         cuts = [image[top : top + height, left : left + width] for image in images]
-        return [np.asarray(cv2.flip(image, 1)).reshape(image.shape) for image in cuts] if mirrored else cuts
+        return [mirrored(image) for image in cuts] if mirror else cuts
 
     def _place(self, seed: int, shape: tuple[int, ...]) -> tuple[int, int, bool]:
         """Draw the first row and column of the crop, and whether it is mirrored."""

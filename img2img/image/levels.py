@@ -44,11 +44,17 @@ def to_tensor(pixels: Pixels) -> Tensor:
 
 
 def as_tensor(pixels: Pixels) -> Tensor:
-    """Copy pixels [H, W, C] to a tensor [C, H, W] of the same levels, in the same order in memory.
+    """Copy pixels [H, W, C] to a tensor [C, H, W] of the same levels, plane by plane in memory.
 
-    What worker processes send: a quarter of the bytes of floats; :func:`to_unit` makes floats of it on the device.
+    What worker processes send: a quarter of the bytes of floats; :func:`to_unit` makes floats of it on the device, in
+    the training's own process, where it is fastest if the planes lie apart already.
     """
-    return torch.from_numpy(np.array(pixels, order="C")).permute(2, 0, 1)
+    return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))
+
+
+def mirrored(pixels: Pixels) -> Pixels:
+    """Mirror pixels [H, W, C] left to right; planes that lie apart in memory stay apart."""
+    return torch.from_numpy(np.require(pixels, requirements="W")).flip(1).numpy()
 
 
 def to_unit(levels: Tensor, highest: int | None = None) -> Tensor:
