@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from img2img.networks.discriminators.multiscale import MultiscaleDiscriminator
     from img2img.networks.discriminators.patch import PatchDiscriminator
     from img2img.networks.discriminators.pixel import PixelDiscriminator
+    from img2img.networks.discriminators.projected import ProjectedDiscriminator
     from img2img.networks.generators.enhancer import LocalEnhancer
     from img2img.networks.generators.resnet import ResNetGenerator
     from img2img.networks.generators.spade import SpadeGenerator
@@ -50,6 +51,7 @@ __all__ = [
     "PatchDiscriminator",
     "Pix2Pix",
     "PixelDiscriminator",
+    "ProjectedDiscriminator",
     "ResNetGenerator",
     "ResUNetGenerator",
     "RunError",
@@ -83,6 +85,7 @@ _HOME = {
     "PatchDiscriminator": "networks.discriminators.patch",
     "Pix2Pix": "methods.pix2pix",
     "PixelDiscriminator": "networks.discriminators.pixel",
+    "ProjectedDiscriminator": "networks.discriminators.projected",
     "ResNetGenerator": "networks.generators.resnet",
     "ResUNetGenerator": "networks.generators.resunet",
     "RunError": "errors",

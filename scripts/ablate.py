@@ -1,13 +1,16 @@
 """Say what each part of ``pix2pix-fast`` is worth: train it whole and without one part at a time, and compare.
 
 Usage: python scripts/ablate.py --out runs/ablation --size 128 (--images 20000 | --minutes 30) [--seeds 0 1 2]
-                                [--arms fast faithful ...] -- -c configs/datasets/facades.yaml --data facades/
+                                [--arms fast faithful ...] [--weights FILE]
+                                -- -c configs/datasets/facades.yaml --data facades/
 
 What stands behind ``--`` goes to ``img2img train``, the same for every arm. Each arm is a training in a process and
 folder of its own (OUT/ARM-SEED); one that is done is not trained again, one that was stopped goes on. All arms see
 images prepared in the same way, train in the same precision and are judged by the last weights that their training
 exports, on the images that are held out: L1 in [-1, 1] units, and R-KID times 1000, which is not KID
-(img2img/metrics/random_features.py).
+(img2img/metrics/random_features.py). Where the weights of FID's Inception are at hand (``--weights``, or wherever
+``img2img evaluate`` looks) also KID times 1000 and FID: its ``kid`` and ``fid``. OUT/ARM-SEED/ablation.json keeps all
+that was scored; a score that is missing there is made from the run's translator, without training.
 
 Arms of one seed are pairs: a part is kept where leaving it out costs, over the seeds, more than twice the standard
 deviation of that cost. Writes OUT/table.md and OUT/table.json. To copy the source unchanged is an arm too: ``copying``.
@@ -22,23 +25,32 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
+from torch import Tensor
 
 import img2img
-from img2img.image import round_to_8_bits
+from img2img.errors import Img2ImgError
+from img2img.evaluate.distribution import distances
+from img2img.evaluate.extractors import Extractor, inception_extractors
+from img2img.evaluate.weights import WeightsMissingError, find_inception
+from img2img.image import round_to_8_bits, to_pixels, with_channels
 from img2img.metrics.paired import paired_scores
 from img2img.metrics.random_features import kernel_distance, random_features
 from img2img.shipped import recipe_file
 from img2img.training.config import resolve
 
 WHOLE, COPYING = "fast", "copying"
-METRICS = {"l1": "L1", "rkid": "R-KID x 1000"}
+METRICS = {"l1": "L1", "rkid": "R-KID x 1000", "kid": "KID x 1000", "fid": "FID"}
 """All are better where they are lower."""
+OF_INCEPTION = {"kid": 1000, "fid": 1}
+"""Those that need its weights, and what they are multiplied by."""
 
 
 def arms(size: int, batch: int) -> dict[str, list[str]]:
@@ -86,23 +98,29 @@ class Plan:
         out: folder of the runs and tables.
         length: ``--images N`` or ``--minutes N``.
         words: for ``img2img train``.
+        inception: who sees the images for KID and FID; empty leaves them out.
     """
 
     out: Path
     length: tuple[str, str]
     words: tuple[str, ...]
+    inception: tuple[Extractor, ...] = ()
 
 
 def measure(plan: Plan, arm: str, words: list[str], seed: int) -> dict[str, Any]:
-    """Train one arm with one seed and score it; return what is kept of it, from the file where it is done."""
+    """Train one arm with one seed and score it; where it is done return what is kept, with the scores that lack."""
     run = plan.out / f"{arm.replace(' ', '-')}-{seed}"
     kept = run / "ablation.json"
     told = [*words, *plan.words, *plan.length, "--seed", str(seed)]
     if kept.exists():
         found: dict[str, Any] = json.loads(kept.read_text())
-        if found["words"] == told:
-            return found
-        sys.exit(f"error: {run} was trained with other options: {' '.join(found['words'])}; give another --out")
+        if found["words"] != told:
+            sys.exit(f"error: {run} was trained with other options: {' '.join(found['words'])}; give another --out")
+        if plan.inception and not OF_INCEPTION.keys() <= found.keys():
+            print(f"{arm}, seed {seed}: scored again", flush=True)
+            found = score(run, plan.inception) | found
+            kept.write_text(json.dumps(found, indent=2))
+        return found
     began = time.monotonic()
     print(f"{arm}, seed {seed}", flush=True)
     command = [sys.executable, "-m", "img2img", "train", "--method", "pix2pix", *told, "--out", str(run)]
@@ -110,54 +128,83 @@ def measure(plan: Plan, arm: str, words: list[str], seed: int) -> dict[str, Any]
     with (run.parent / f"{run.name}.log").open("a") as log:
         if subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode:
             sys.exit(f"error: {arm}, seed {seed} failed: see {log.name}; the same command goes on from here")
-    found = {"arm": arm, "seed": seed, "words": told, "minutes": (time.monotonic() - began) / 60, **score(run)}
+    found = {"arm": arm, "seed": seed, "words": told, "minutes": (time.monotonic() - began) / 60}
+    found |= score(run, plan.inception)
     kept.write_text(json.dumps(found, indent=2))
     return found
 
 
 @torch.inference_mode()
-def score(run: Path, *, copying: bool = False) -> dict[str, float]:
+def score(run: Path, inception: Sequence[Extractor] = (), *, copying: bool = False) -> dict[str, float]:
     """Score the last translator of a run on all of its held-out images, or the sources themselves."""
     resolved = resolve(["-c", str(run / "config.yaml")])
     _, data, _ = resolved.build()
     data.setup("fit")
     translator = img2img.load(run / "translator.safetensors", "cpu")
-    sums: dict[str, list[float]] = {}
-    fakes, reals = [], []
-    for batch in data.val_dataloader():
+    errors: list[float] = []
+    fakes: list[dict[str, Tensor]] = []
+    reals: list[dict[str, Tensor]] = []
+    for batch in map(data.finished, data.val_dataloader()):
         fake = round_to_8_bits(batch.a if copying else translator.tensor(batch.a))
-        sums.setdefault("l1", []).append(float(paired_scores(fake, batch.b)["l1"]))
-        fakes.append(random_features(fake))
-        reals.append(random_features(batch.b))
+        errors.append(float(paired_scores(fake, batch.b)["l1"]))
+        fakes.append(_features(fake, inception))
+        reals.append(_features(batch.b, inception))
+    made, real = ({name: torch.cat([one[name] for one in of]) for name in of[0]} for of in (fakes, reals))
     last = (run / "metrics.csv").read_text().splitlines()[-1].split(",")
+    found = distances(inception, made, real, OF_INCEPTION.__contains__)
+    if found.missing:
+        sys.exit(f"error: {run}: {'; '.join(found.missing.values())}")
     return {
-        "l1": statistics.mean(sums["l1"]),
-        "rkid": 1000 * float(kernel_distance(torch.cat(fakes), torch.cat(reals))),
+        "l1": statistics.mean(errors),
+        "rkid": 1000 * float(kernel_distance(made["random"], real["random"])),
+        **{number.name: OF_INCEPTION[number.name] * number.value for number in found.numbers},
         "held_out": len(reals),
         "updates": float(last[0]),
         "images": float(last[1]),
     }
 
 
+def _features(images: Tensor, inception: Sequence[Extractor]) -> dict[str, Tensor]:
+    """Return what the networks see in images [B, C, H, W], by the name of each."""
+    found = {"random": random_features(images)}
+    for one in inception:
+        arrays = [one.prepare(np.asarray(with_channels(to_pixels(image), 3), np.uint8)) for image in images]
+        found[one.name] = one.features(torch.from_numpy(np.stack(arrays)))
+    return found
+
+
+def inception_at(weights: Path | None) -> tuple[Extractor, ...]:
+    """Return FID's Inception after pytorch-fid's resizing, as a 1-tuple; empty where its weights are not at hand."""
+    try:
+        found = find_inception(weights, download=False)
+    except WeightsMissingError as error:
+        print(f"without KID and FID: {error}", file=sys.stderr)
+        return ()
+    except Img2ImgError as error:
+        sys.exit(f"error: {error}")
+    return tuple(inception_extractors(found, ["pytorch"], torch.device("cpu")))
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """Return the measurements as Markdown: one line an arm, and what each part gains, paired by seed."""
+    metrics = {name: head for name, head in METRICS.items() if all(name in row for row in rows)}
     lines = [
-        "| arm | what | seeds | " + " | ".join(METRICS.values()) + " | images | updates |",
-        "|---|---|---|" + "---|" * (len(METRICS) + 2),
+        "| arm | what | seeds | " + " | ".join(metrics.values()) + " | images | updates |",
+        "|---|---|---|" + "---|" * (len(metrics) + 2),
     ]
     by_arm: dict[str, dict[int, dict[str, Any]]] = {}
     for row in rows:
         by_arm.setdefault(row["arm"], {})[row["seed"]] = row
     for arm, of_seed in by_arm.items():
-        scores = [_spread([row[name] for row in of_seed.values()]) for name in METRICS]
+        scores = [_spread([row[name] for row in of_seed.values()]) for name in metrics]
         counts = [f"{statistics.mean(row[name] for row in of_seed.values()):,.0f}" for name in ("images", "updates")]
         lines.append(f"| {arm} | {ABOUT[arm]} | {len(of_seed)} | " + " | ".join([*scores, *counts]) + " |")
     if WHOLE in by_arm:
         lines += ["", f"What `{WHOLE}` gains over each arm, by pairs of one seed (positive: `{WHOLE}` is better):", ""]
-        lines += ["| arm | " + " | ".join(METRICS.values()) + " |", "|---|" + "---|" * len(METRICS)]
+        lines += ["| arm | " + " | ".join(metrics.values()) + " |", "|---|" + "---|" * len(metrics)]
         for arm, of_seed in by_arm.items():
             if arm not in {WHOLE, COPYING}:
-                lines.append(f"| {arm} | " + " | ".join(_gain(of_seed, by_arm[WHOLE], name) for name in METRICS) + " |")
+                lines.append(f"| {arm} | " + " | ".join(_gain(of_seed, by_arm[WHOLE], name) for name in metrics) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -186,6 +233,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--batch", type=int, default=4, help="images per batch of fast (4 suits a CPU, 16 a GPU)")
     parser.add_argument("--arms", nargs="+", help="some of them; by default all")
+    parser.add_argument("--weights", type=Path, help="file or folder of FID's Inception, looked at first")
     parser.add_argument("words", nargs="*", help="for img2img train, behind --")
     given = parser.parse_args()
     every = arms(given.size, given.batch)
@@ -194,22 +242,24 @@ def main() -> None:
         sys.exit(f"error: {', '.join(unknown)}: no such arm; there are {', '.join(every)}")
     same = ["--precision", "auto", "--data.resize=stretch", "--data.load_size=null", "--training.validations=1"]
     budget = ("--images", given.images) if given.images else ("--minutes", given.minutes)
-    plan = Plan(given.out, budget, (*same, "--size", str(given.size), *given.words))
+    plan = Plan(given.out, budget, (*same, "--size", str(given.size), *given.words), inception_at(given.weights))
     rows: list[dict[str, Any]] = []
     for seed in given.seeds:
         for arm in wanted:
             rows.append(measure(plan, arm, every[arm], seed))
             if len(rows) == 1:
                 run = plan.out / f"{arm.replace(' ', '-')}-{seed}"
-                rows.insert(0, rows[0] | {"arm": COPYING, "images": 0, "updates": 0} | _scores_of_copying(run))
+                rows.insert(
+                    0, rows[0] | {"arm": COPYING, "images": 0, "updates": 0} | _scores_of_copying(run, plan.inception)
+                )
             (plan.out / "table.json").write_text(json.dumps(rows, indent=2))
             (plan.out / "table.md").write_text(table(rows))
     print(table(rows), end="")
 
 
-def _scores_of_copying(run: Path) -> dict[str, float]:
-    found = score(run, copying=True)
-    return {name: found[name] for name in METRICS}
+def _scores_of_copying(run: Path, inception: Sequence[Extractor]) -> dict[str, float]:
+    found = score(run, inception, copying=True)
+    return {name: found[name] for name in METRICS if name in found}
 
 
 if __name__ == "__main__":

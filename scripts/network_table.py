@@ -48,6 +48,7 @@ NAMED: dict[str, dict[str, dict[str, Any]]] = {
     "MultiscaleDiscriminator": {"PatchGAN at 2 scales": {}, "PatchGAN at 3 scales": {"num_scales": 3}},
     "LiteDiscriminator": {"`patch-lite`": {"num_scales": 1}, "`patch-lite` at 2 scales": {}},
     "PixelDiscriminator": {"PixelGAN": {}},
+    "ProjectedDiscriminator": {"heads on EfficientNet-Lite0": {}},
 }
 """Classes not named here have one row, of their defaults."""
 

@@ -18,7 +18,9 @@ from torch.utils.data import DataLoader
 import img2img
 from img2img.data.datasets import Item, collate
 from img2img.data.sampler import EpochSampler
+from img2img.methods import judge
 from img2img.methods.base import TranslationModule
+from tests.test_networks import TinyFeatures, tiny_features
 
 SAMPLES, STEPS = 8, 2
 
@@ -46,6 +48,7 @@ def build(method: str, accumulate: int) -> TranslationModule:
     return made(
         generator=generators.get(method, generators["CycleGAN"]),
         discriminator=functools.partial(img2img.PatchDiscriminator, num_layers=1, base_channels=4),
+        critic=img2img.Critic(projected_weight=0.5, projected_from=0.0, projected_file=tiny_features()),
         optimization=img2img.Optimization(accumulate=accumulate, decay="constant"),
         **options,
     ).double()
@@ -86,6 +89,7 @@ def trained(method: str, batch: int, accumulate: int) -> dict[str, object]:
 def main() -> None:
     batch, out, *methods = sys.argv[1:]
     torch.set_num_threads(1)
+    judge.EfficientNetLite0 = TinyFeatures  # type: ignore[misc,assignment]
     found = {f"{method} {parts}": trained(method, int(batch), parts) for method in methods for parts in (1, 2)}
     torch.save(found, f"{out}.{os.environ.get('RANK', '0')}")
 

@@ -16,7 +16,7 @@ from img2img.networks.frozen.efficientnet import EfficientNetLite0
 from img2img.networks.frozen.vgg import VGG19, ShiftTolerantVGG16
 from img2img.shipped import shipped
 from img2img.training.config import resolve
-from tests.conftest import TINY_CYCLEGAN, run_here
+from tests.conftest import TINY_CYCLEGAN, TINY_PIX2PIX, run_here
 from tests.test_methods import SMALL_D, SMALL_G, batch_of, build, loader, step_at, trainer
 
 
@@ -216,3 +216,11 @@ def test_a_training_without_the_weights_stops_before_it_begins(tmp_path, monkeyp
     words = ("--method", "pix2pixhd", "--recipe", "faithful", "--data", pairs, "--out", tmp_path / "run", *tiny)
     said = run_here("train", *words, code=1)
     assert "perceptual_weight: VGG19 needs vgg19-dcbb9e9d.pth" in said.stderr
+    nowhere = tmp_path / "nowhere.pth"
+    late = ("--model.critic.projected_weight=0.5", f"--model.critic.projected_file={nowhere}")
+    said = run_here("train", "--method=pix2pix", "--data", pairs, "--out", tmp_path / "2", *TINY_PIX2PIX, *late, code=1)
+    assert (
+        f"critic.projected_weight: EfficientNetLite0 needs efficientnet-lite0-57934424.pth, looked for in {nowhere}"
+        in said.stderr
+    )
+    assert "as --model.critic.projected_file, or leave critic.projected_weight at 0" in said.stderr

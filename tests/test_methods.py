@@ -33,6 +33,7 @@ SMALL_D = {
     "MultiscaleDiscriminator": {"num_layers": 1, "base_channels": 4},
     "PatchDiscriminator": {"num_layers": 1, "base_channels": 4},
     "PixelDiscriminator": {"base_channels": 4},
+    "ProjectedDiscriminator": SMALL["ProjectedDiscriminator"],
 }
 
 

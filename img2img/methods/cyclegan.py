@@ -112,8 +112,8 @@ class CycleGAN(TranslationModule):
         """Return both generators as one player with one optimizer, then each discriminator."""
         return (
             Player("generator", (self.generator_ab, self.generator_ba)),
-            Player("discriminator_a", (self.discriminator_a,)),
-            Player("discriminator_b", (self.discriminator_b,)),
+            Player("discriminator_a", (self.discriminator_a, *self.judge_a.networks)),
+            Player("discriminator_b", (self.discriminator_b, *self.judge_b.networks)),
         )
 
     def generate(self, batch: Batch, step: Step) -> Images:

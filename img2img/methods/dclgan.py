@@ -114,7 +114,8 @@ class DCLGAN(TranslationModule):
             ContrastHeads({stage: encoder.stages[stage] for stage in self.stages})
             for encoder in (self.generator_ab, self.generator_ba)
         )
-        self.initialise(*(network for player in self.players() for network in player.networks))
+        self.initialise(self.discriminator_a, self.discriminator_b, self.generator_ab, self.generator_ba)
+        self.initialise(self.heads_a, self.heads_b)
         self.pool_a, self.pool_b = ImagePool(pool_size), ImagePool(pool_size)
         self.judge_a = Judge("discriminator_a", critic, adversarial, self.discriminator_a)
         self.judge_b = Judge("discriminator_b", critic, adversarial, self.discriminator_b)
@@ -130,8 +131,8 @@ class DCLGAN(TranslationModule):
     def players(self) -> tuple[Player, ...]:
         """Return each discriminator, then both generators with the heads as one player with one optimizer."""
         return (
-            Player("discriminator_a", (self.discriminator_a,)),
-            Player("discriminator_b", (self.discriminator_b,)),
+            Player("discriminator_a", (self.discriminator_a, *self.judge_a.networks)),
+            Player("discriminator_b", (self.discriminator_b, *self.judge_b.networks)),
             Player("generator", (self.generator_ab, self.generator_ba, self.heads_a, self.heads_b)),
         )
 

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from img2img.losses.adversarial import AdversarialName, adversarial_loss
+from img2img.losses.adversarial import AdversarialName, Hinge, adversarial_loss
 from img2img.losses.feature_matching import feature_matching
 from img2img.losses.gradient_penalty import gradient_penalty
 from img2img.losses.zero_centred import difference_penalty, exact_penalty
@@ -16,6 +16,8 @@ from img2img.methods.augment import AdaptiveProbability, changed
 from img2img.methods.critic import Critic, check_critic, penalty_weight
 from img2img.methods.turns import Step, Turn
 from img2img.networks.base import Discriminator
+from img2img.networks.discriminators.projected import ProjectedDiscriminator
+from img2img.networks.frozen.efficientnet import EfficientNetLite0
 from img2img.schedule import faded
 
 
@@ -30,12 +32,20 @@ class Judge(nn.Module):
         options: see :class:`Critic`.
         adversarial: the adversarial loss.
         discriminator: looked at once, to refuse one that the options cannot take.
+        channels: of the images that are judged, without those of a condition; by default all.
 
     Raises:
         ValueError: for options that contradict the loss or the discriminator.
     """
 
-    def __init__(self, name: str, options: Critic, adversarial: AdversarialName, discriminator: Discriminator) -> None:
+    def __init__(
+        self,
+        name: str,
+        options: Critic,
+        adversarial: AdversarialName,
+        discriminator: Discriminator,
+        channels: int | None = None,
+    ) -> None:
         super().__init__()
         self.name, self.options = name, options
         check_critic(options, adversarial, discriminator)
@@ -44,6 +54,15 @@ class Judge(nn.Module):
         )
         self.gradient_penalty_weight = penalty_weight(options, adversarial)
         self.adaptive = AdaptiveProbability() if options.augment == "adaptive" else None
+        self.projected: ProjectedDiscriminator | None = None
+        if options.projected_weight:
+            backbone = partial(EfficientNetLite0, weights=options.projected_file)
+            self.projected = ProjectedDiscriminator(channels or discriminator.in_channels, backbone)
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """What moves in the discriminator's turn beside the discriminator."""
+        return () if self.projected is None else (self.projected,)
 
     def turn(
         self, discriminator: Discriminator, real: Tensor, fake: Tensor, step: Step, condition: Tensor | None = None
@@ -75,6 +94,9 @@ class Judge(nn.Module):
                     penalty = self._zero_centred(discriminator, shown, split, step)
                     gamma = faded(gamma, gamma * self.options.gamma_end, step.progress)  # noqa: PLW2901
                     losses[key] = self.options.penalty_every * gamma * penalty
+        if (second := self._second(step)) is not None:
+            images = second(shown_real[:, split:]), second(shown_fake[:, split:])
+            losses["projected"] = Hinge().discriminator(*images)
         if self.adaptive is not None:
             self.adaptive.watch(self.loss.certainty(real_logits, fake_logits), step.batches)
         observed = {"real_logits": real_logits[0].detach(), "fake_logits": fake_logits[0].detach()}
@@ -92,6 +114,8 @@ class Judge(nn.Module):
     ) -> dict[str, Tensor]:
         """Return the generator's losses without weights: ``adversarial``, and ``feature_matching`` where asked for.
 
+        The projected discriminator's opinion, with its own weight, is part of ``adversarial``.
+
         Fakes pass the discriminator once for both. Real images pass it, without a graph, only where they are compared
         with: what the discriminator's own turn saw came from its weights before it moved.
 
@@ -104,12 +128,16 @@ class Judge(nn.Module):
             match: also match features.
         """
         show = self._show(step, condition)
-        of_fake = _opinion(discriminator, show(fake), match)
+        shown = show(fake)
+        of_fake = _opinion(discriminator, shown, match)
         of_real: list[list[Tensor]] = []
         if match or self.options.relativistic:
             with torch.no_grad():
                 of_real = _opinion(discriminator, show(real), match)
         losses = {"adversarial": self.loss.generator(*([stages[-1] for stages in o] for o in (of_fake, of_real)))}
+        if (second := self._second(step)) is not None:
+            fooled = Hinge().generator(second(shown[:, shown.shape[1] - fake.shape[1] :]), [])
+            losses["adversarial"] = losses["adversarial"] + self.options.projected_weight * fooled
         if match:
             losses["feature_matching"] = feature_matching(of_real, of_fake)
         return losses
@@ -135,6 +163,10 @@ class Judge(nn.Module):
             return images
 
         return show
+
+    def _second(self, step: Step) -> ProjectedDiscriminator | None:
+        """Return the projected discriminator once it plays."""
+        return self.projected if step.progress >= self.options.projected_from else None
 
     def _probability(self, lever: float) -> Tensor | float | None:
         """Return the probability of the changes, the larger of option and lever; None where there are none."""

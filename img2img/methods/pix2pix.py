@@ -119,7 +119,7 @@ class Pix2Pix(TranslationModule):
         self.generator = generator(channels_a, channels_b)
         self.discriminator = discriminator(channels_a + channels_b if conditional else channels_b)
         self.initialise(self.generator, self.discriminator)
-        self.judge = Judge("discriminator", critic, adversarial, self.discriminator)
+        self.judge = Judge("discriminator", critic, adversarial, self.discriminator, channels_b)
         self.adversarial_weight, self.adversarial_from = adversarial_weight, adversarial_from
         self.l1_weight, self.l1_end, self.num_l1_scales = l1_weight, l1_end, num_l1_scales
         self.feature_matching_weight = feature_matching_weight
@@ -148,14 +148,15 @@ class Pix2Pix(TranslationModule):
         return {"ab": self.generator}
 
     def setup(self, stage: str) -> None:
-        """Load the frozen network where there is a use for it."""
-        del stage
+        """Load the frozen networks where there is a use for them."""
+        super().setup(stage)
         if self.perceptual_weight and not self._frozen:
             self._frozen.append(load_frozen(self.perceptual(), "perceptual_weight"))
 
     def players(self) -> tuple[Player, ...]:
         """Return discriminator, then generator."""
-        return Player("discriminator", (self.discriminator,)), Player("generator", (self.generator,))
+        judging = (self.discriminator, *self.judge.networks)
+        return Player("discriminator", judging), Player("generator", (self.generator,))
 
     def generate(self, batch: Batch, step: Step) -> Images:
         """Translate the sources once; no graph is kept when the generator passes."""

@@ -26,6 +26,7 @@ class FeatureNetwork(Configured, nn.Module, ABC):
         weights: the file; None looks where :attr:`file_name` usually is.
         sha256: beginning of the file's hash, in hexadecimal; empty does not check.
         shares: what each feature counts for in a perceptual loss.
+        channels: of each feature.
         file_name: of the published weights.
         package: Python package that brings the file, and its folder there; empty for none.
         advice: what to do where there is none, for people.
@@ -34,6 +35,7 @@ class FeatureNetwork(Configured, nn.Module, ABC):
     weights: str | None
     sha256: str
     shares: tuple[float, ...]
+    channels: tuple[int, ...]
     file_name: ClassVar[str]
     package: ClassVar[tuple[str, str]] = ("", "")
     advice: ClassVar[str]

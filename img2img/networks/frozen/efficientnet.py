@@ -37,6 +37,7 @@ class EfficientNetLite0(FeatureNetwork):
         super().__init__()
         self.weights, self.sha256, self.normalise = weights, sha256, normalise
         self.shares = (1 / len(_SHOWN),) * len(_SHOWN)
+        self.channels = tuple(_STAGES[number][0] for number in _SHOWN)
         self.stem = nn.Sequential(*_normed(3, 32, 3, 2), nn.ReLU6())
         self.stages, channels = nn.ModuleList(), 32
         for width, count, kernel, stride, expansion in _STAGES:

@@ -34,6 +34,7 @@ class VGG19(FeatureNetwork):
     def __init__(self, weights: str | None = None, sha256: str = "dcbb9e9d", normalise: bool = True) -> None:
         super().__init__()
         self.weights, self.sha256, self.normalise, self.shares = weights, sha256, normalise, _SHARES
+        self.channels = _WIDTHS
         self.blocks = _blocks((2, 2, 4, 4, 1), blurred=False)
 
     def features(self, images: Tensor) -> list[Tensor]:
@@ -66,6 +67,7 @@ class ShiftTolerantVGG16(FeatureNetwork):
     def __init__(self, weights: str | None = None, sha256: str = "44597da6", normalise: bool = True) -> None:
         super().__init__()
         self.weights, self.sha256, self.normalise, self.shares = weights, sha256, normalise, _SHARES
+        self.channels = _WIDTHS
         self.blocks = _blocks((2, 2, 3, 3, 1), blurred=True)
 
     def features(self, images: Tensor) -> list[Tensor]:
