@@ -86,7 +86,9 @@ def evaluate(
         if len(features.names) < 2:  # noqa: PLR2004 (a spread)
             raise DataError(f"{images.where}: expected two or more {name} that can be read, got {len(features.names)}")
     refuse_swapped(seen_outputs, seen_references)
-    warnings = warnings_of(seen_outputs, seen_references)
+    called = {one.called("fid"): one.name for one in extractors}
+    lengths = {name: fake.rows[of].shape[1] for name, of in called.items() if asked.wants(name)}
+    warnings = warnings_of(seen_outputs, seen_references, lengths)
     if pairs and alone:
         warnings.append(f"{len(alone)} images have no partner of their name on the other side: {few(alone)}")
     if untranslated:

@@ -36,8 +36,9 @@ from img2img.methods.base import TranslationModule
 from img2img.methods.export import directions, translator_file
 from img2img.metrics.random_features import kernel_distance, random_features
 from img2img.training.derived import about_inputs
+from img2img.training.evaluating import Evaluating
 from img2img.training.notes import DataNotes
-from img2img.training.page import DECIDING, deciding, write_run_page
+from img2img.training.page import decides, deciding, write_run_page
 from img2img.training.samples import log_samples
 from img2img.translate.translator import Translator
 
@@ -61,6 +62,7 @@ class Validation(Callback):
         config: the resolved config, for the translator's summary.
         notes: where faults of validation images are said.
         console: where to say the scores.
+        evaluating: measures more at some of them.
     """
 
     def __init__(
@@ -72,7 +74,9 @@ class Validation(Callback):
         config: Mapping[str, Any],
         notes: DataNotes,
         console: Console,
+        evaluating: Evaluating | None = None,
     ) -> None:
+        self.evaluating = evaluating
         self.run, self.data, self.times, self.samples = run, data, times, samples
         self.config, self.notes, self.console = dict(config), notes, console
         self.scores: dict[str, float] = {}
@@ -124,7 +128,7 @@ class Validation(Callback):
 
     def _improve(self, module: TranslationModule) -> bool:
         """Keep the translator beside the last one where it scores better than all before."""
-        score = next((self.scores[name] for name in DECIDING if name in self.scores), math.inf)
+        score = self.scores.get(decides(self.run, self.scores) or "", math.inf)
         if self._validated_at != module.batches or not score < self.best:
             return False
         self.best = score
@@ -139,7 +143,10 @@ class Validation(Callback):
 
     def validate(self, trainer: Trainer, module: TranslationModule) -> None:
         """Score, show, and write translator and page."""
-        began = time.monotonic()
+        number, evaluated = round(self._next * self.times), {}
+        if self.evaluating is not None and (self.evaluating.due(number) or number == self.times):
+            evaluated = self.evaluating.measure(module, time.monotonic() - self._began)
+        began = time.monotonic()  # what was asked for at its interval does not put off validations
         loader = self.data.val_dataloader(_MAX_SCORED_PAIRED if module.paired else _MAX_SCORED_UNPAIRED)
         sums: dict[str, float] = {}
         features: dict[str, list[Tensor]] = {}
@@ -158,10 +165,12 @@ class Validation(Callback):
         self.scores = {f"validation/{name}": total / len(loader) for name, total in sums.items()}
         if not module.paired and len(loader) > 1:
             self.scores |= _random_kids({name: torch.cat(rows) for name, rows in features.items()})
+        self.scores |= evaluated
         for logger in trainer.loggers:
             logger.log_metrics({**self.scores, "images": float(module.images)}, step=module.batches)
         if self.scores:
-            said = ", ".join(f"{k.removeprefix('validation/')} {v:.4f}" for k, v in self.scores.items())
+            own = {name: value for name, value in self.scores.items() if name not in evaluated}
+            said = ", ".join(f"{name.removeprefix('validation/')} {value:.4f}" for name, value in own.items())
             self.console.print(f"validation at {module.images:,} images: {said}", highlight=False)
         self.show(trainer, module)
         self._validated_at = module.batches
