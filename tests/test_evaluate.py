@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 import img2img.evaluate.weights as weights_module
-from img2img.errors import DataError, ModelFileError
+from img2img.errors import ModelFileError
 from img2img.evaluate.evaluation import evaluate
 from img2img.evaluate.extractors import inception_extractors, own_extractor, random_extractor
 from img2img.evaluate.features import see
@@ -24,23 +24,12 @@ from img2img.evaluate.subject import Asked
 from img2img.evaluate.weights import TORCH_FIDELITY, TORCHSCRIPT, WeightsFile, WeightsMissingError, find_inception
 from img2img.metrics.frechet import frechet_distance
 from img2img.metrics.random_features import kernel_distance
-from tests.conftest import photo, run_here
+from tests.conftest import ROOT, photo, run_here
+
+pytestmark = pytest.mark.usefixtures("no_weights")
 
 CPU = torch.device("cpu")
 COUNT = 10
-
-
-@pytest.fixture(autouse=True)
-def no_weights(tmp_path_factory, monkeypatch):
-    """No weights of this machine, and no network: tests that need weights bring their own."""
-
-    def offline(url, *_):
-        raise DataError(f"{url}: cannot be reached")
-
-    monkeypatch.setenv("IMG2IMG_CACHE", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.setattr(weights_module, "fetch", offline)
-    monkeypatch.setattr(weights_module.torch.hub, "get_dir", lambda: str(tmp_path_factory.getbasetemp()))
-    monkeypatch.setattr(weights_module.importlib.util, "find_spec", lambda _: None)
 
 
 def write(folder: Path, images, ending: str = ".png") -> Path:
@@ -55,51 +44,42 @@ def sets(tmp_path_factory) -> dict[str, Path]:
     """Real photos, other real ones, and those blurred, noisy, or of another domain."""
     root = tmp_path_factory.mktemp("sets")
     reals, others = [photo(i, 64) for i in range(COUNT)], [photo(i, 64) for i in range(COUNT, 2 * COUNT)]
+    lines = [255 - 225.0 * (cv2.Canny(image, 60, 120) > 0)[..., None].repeat(3, 2) for image in others]
+    made = {"references": reals, **made_worse(others, lines)}
+    return {name: write(root / name, images) for name, images in made.items()}
+
+
+def made_worse(others, other_domain):
     noise = np.random.default_rng(0)
-    made = {
-        "references": reals,
+    return {
         "real": others,
         "light blur": [cv2.GaussianBlur(image, (0, 0), 0.7) for image in others],
         "heavy blur": [cv2.GaussianBlur(image, (0, 0), 3) for image in others],
         "noise": [image + noise.normal(0, 30, image.shape) for image in others],
-        "other domain": [255 - 225.0 * (cv2.Canny(image, 60, 120) > 0)[..., None].repeat(3, 2) for image in others],
+        "other domain": other_domain,
     }
-    return {name: write(root / name, images) for name, images in made.items()}
-
-
-@pytest.fixture(scope="module")
-def script(tmp_path_factory) -> Path:
-    """A small network in TorchScript that stands in for an Inception."""
-
-    class Small(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layers = torch.nn.Conv2d(3, 24, 7, stride=5)
-
-        def forward(self, images):
-            found = self.layers(images)
-            return torch.cat([found.relu().mean((2, 3)), found.amax((2, 3))], 1)
-
-    with torch.random.fork_rng(), warnings.catch_warnings():
-        torch.manual_seed(0)
-        warnings.simplefilter("ignore")
-        path = tmp_path_factory.mktemp("script") / "small.pt"
-        torch.jit.script(Small().eval()).save(str(path))
-    return path
 
 
 def features(folder: Path, extractor, **options):
     return see(Images.below(folder), [extractor], **options)[0].rows[extractor.name]
 
 
-def test_worse_images_are_farther_away_by_every_distance(sets):
-    """Real against real < light blur < heavy blur < noise < another domain."""
-    real = features(sets["references"], random_extractor(CPU))
-    order = ["real", "light blur", "heavy blur", "noise", "other domain"]
-    seen = [features(sets[name], random_extractor(CPU)) for name in order]
+def bundled(side: str, count: int) -> list:
+    found = sorted((ROOT / "datasets" / "line2flat" / "train" / side).iterdir())[:count]
+    return [np.asarray(Image.open(path).convert("RGB")) for path in found]
+
+
+@pytest.mark.parametrize("kind", ["drawn", "real"])
+def test_worse_images_are_farther_away_by_every_distance(sets, tmp_path, kind):
+    """Real against real < light blur < heavy blur < noise < another domain, of drawn images and of bundled ones."""
+    if kind == "real":
+        flat, lines = bundled("flat", 2 * COUNT), bundled("line", 2 * COUNT)
+        made = {"references": flat[:COUNT], **made_worse(flat[COUNT:], lines[COUNT:])}
+        sets = {name: write(tmp_path / name, images) for name, images in made.items()}
+    seen = {name: features(folder, random_extractor(CPU)) for name, folder in sets.items()}
     for distance in (frechet_distance, kernel_distance):
-        found = [float(distance(real, fake)) for fake in seen]
-        assert found == sorted(found), dict(zip(order, found, strict=True))
+        found = {name: float(distance(seen["references"], rows)) for name, rows in seen.items() if name != "references"}
+        assert list(found.values()) == sorted(found.values()), found
 
 
 @pytest.mark.parametrize("resize", ["clean", "legacy_pytorch"])
@@ -232,7 +212,7 @@ def test_what_was_wrong_with_files_is_counted_and_named(tmp_path, sets):
     fake = write(tmp_path / "fake", [photo(i, 48 + i) for i in range(7)], ".jpg")
     (fake / "006.jpg").write_bytes((fake / "006.jpg").read_bytes()[:200])
     shutil.copy(sets["references"] / "000.png", fake / "copied.png")
-    done = run_here("evaluate", fake, sets["references"], "--metrics", "rkid", "--json", tmp_path / "a.json", code=3)
+    done = run_here("evaluate", fake, sets["references"], "--metrics", "rfid", "--json", tmp_path / "a.json", code=3)
     for words in (
         "1 of 8 outputs cannot be read",
         "006.jpg",

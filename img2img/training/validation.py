@@ -98,7 +98,7 @@ class Validation(Callback):
         del batch, batch_idx
         assert isinstance(pl_module, TranslationModule)
         too_much = self._spent > _MAX_SHARE * (time.monotonic() - self._began)
-        pl_module.wishes["no_validation"] = trainer.is_global_zero and too_much
+        pl_module.wishes["no_validation"] = trainer.is_global_zero and too_much and not self._evaluates
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -141,10 +141,16 @@ class Validation(Callback):
         done = module.length.progress(module.images, module.seconds)
         self._next = min((int(done * self.times + 1e-9) + 1) / self.times, 1.0)
 
+    @property
+    def _evaluates(self) -> bool:
+        """Whether the validation that comes next measures more."""
+        number = round(self._next * self.times)
+        return self.evaluating is not None and (self.evaluating.due(number) or number == self.times)
+
     def validate(self, trainer: Trainer, module: TranslationModule) -> None:
         """Score, show, and write translator and page."""
-        number, evaluated = round(self._next * self.times), {}
-        if self.evaluating is not None and (self.evaluating.due(number) or number == self.times):
+        evaluated = {}
+        if self._evaluates and self.evaluating is not None:
             evaluated = self.evaluating.measure(module, time.monotonic() - self._began)
         began = time.monotonic()  # what was asked for at its interval does not put off validations
         loader = self.data.val_dataloader(_MAX_SCORED_PAIRED if module.paired else _MAX_SCORED_UNPAIRED)
