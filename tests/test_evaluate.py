@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 import img2img.evaluate.weights as weights_module
+from img2img.checkpoint import save_translator
 from img2img.errors import ModelFileError
 from img2img.evaluate.evaluation import evaluate
 from img2img.evaluate.extractors import inception_extractors, own_extractor, random_extractor
@@ -24,7 +25,9 @@ from img2img.evaluate.subject import Asked
 from img2img.evaluate.weights import TORCH_FIDELITY, TORCHSCRIPT, WeightsFile, WeightsMissingError, find_inception
 from img2img.metrics.frechet import frechet_distance
 from img2img.metrics.random_features import kernel_distance
+from img2img.networks.generators.styled import StyledGenerator
 from tests.conftest import ROOT, photo, run_here
+from tests.test_checkpoint import a_file
 
 pytestmark = pytest.mark.usefixtures("no_weights")
 
@@ -345,6 +348,25 @@ def test_a_translator_is_measured_on_the_test_split(tmp_path, model, unpaired):
     assert "no test split" in run_here(*words, code=1).stderr
     said = run_here(*words[:-4], "--split", "train", "--to", "line").stdout
     assert "outputs: 14 of colour of train" in said
+
+
+def test_diversity_is_how_much_seeds_differ(tmp_path, model, unpaired):
+    """The mean L1 between the files that ``translate --seed`` writes of one input; a line where no seed changes any."""
+    drawing = tmp_path / "styled.safetensors"
+    save_translator(drawing, a_file(StyledGenerator, ("line:colour",))[0])
+    words = ("--data", unpaired, "--domains", "line", "colour", "--device", "cpu", "--metrics", "diversity_l1")
+    run_here("evaluate", drawing, *words, "--draws", 3, "--json", tmp_path / "a.json")
+    made = []
+    for seed in range(3):
+        out = tmp_path / str(seed)
+        run_here("translate", drawing, unpaired / "testA", out, "--seed", seed, "--device", "cpu")
+        made.append([np.asarray(Image.open(path), np.float64) / 255 for path in sorted(out.glob("*.png"))])
+    gaps = [[np.abs(a - b).mean() for a, b in zip(*two, strict=True)] for two in itertools.combinations(made, 2)]
+    found = json.loads((tmp_path / "a.json").read_text())["numbers"]["diversity_l1"]
+    assert found["value"] == pytest.approx(np.mean(gaps), rel=1e-5) > 0
+    assert found["settings"]["outputs_per_input"] == 3
+    assert "this translator draws: --draws 10" in run_here("evaluate", drawing, *words, code=1).stdout
+    assert "one output for each input" in run_here("evaluate", model, *words, "--draws", 3, code=1).stdout
 
 
 def test_halves_of_files_are_translated_and_pair_with_the_other_half(tmp_path, model, side_by_side):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib.metadata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from img2img._version import __version__
@@ -54,6 +55,7 @@ def evaluate(
     translator: Any = None,
     inputs: Images | None = None,
     to: str | None = None,
+    draw: Callable[[int], Sequence[tuple[str, Sequence[Path]]]] | None = None,
     untranslated: Mapping[str, str] | None = None,
 ) -> Evaluation:
     """Measure one set of images against another.
@@ -68,6 +70,7 @@ def evaluate(
         translator: that made the outputs, for the measurements that need one.
         inputs: that it made them of.
         to: domain that it translated into.
+        draw: makes so many outputs of each input, for their diversity.
         untranslated: inputs that have no output, name to reason.
 
     Raises:
@@ -97,7 +100,7 @@ def evaluate(
     if (more or {}).get("made_by", {}).get("split") == "train":
         warnings.append("these are training images: the numbers say nothing about others")
     readable = [(a, b) for a, b in pairs if a.name in seen_outputs.looks and b.name in seen_references.looks]
-    subject = Subject(outputs, references, readable, extractors, fake, real, asked, say, translator, inputs, to)
+    subject = Subject(outputs, references, readable, extractors, fake, real, asked, say, translator, inputs, to, draw)
     found = measure(subject)
     protocol = {
         **(more or {}),

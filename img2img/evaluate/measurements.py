@@ -47,6 +47,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement(("input_retrieval", "output_spread"), "model", pictures.dependence),
     Measurement(("colour_drift",), "model", pictures.drift),
     Measurement(("cycle_l1", "cycle_l1_8_bit", "cycle_l1_jpeg", "hidden_signal"), "model", pictures.cycle),
+    Measurement(pictures.DIVERSITY_NAMES, "model", pictures.diversity),
     Measurement(scenes.SEGMENTATION_NAMES, "labels", scenes.segmentation),
 )
 

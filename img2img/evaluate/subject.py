@@ -63,6 +63,7 @@ class Asked:
         device: where the networks run.
         download: whether missing weights are fetched.
         segmented: by which model translations of label maps are scored.
+        draws: outputs of one input whose differences are measured, of translators that draw; None for none.
     """
 
     metrics: tuple[str, ...] | None = None
@@ -76,6 +77,7 @@ class Asked:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     download: bool = True
     segmented: Segmented | None = None
+    draws: int | None = None
 
     def wants(self, name: str) -> bool:
         """Tell whether a number is asked for."""
@@ -102,6 +104,7 @@ class Subject:
         translator: that made the outputs, where it is there.
         inputs: that it made them of.
         to: domain that it translated into.
+        draw: makes so many outputs of each input, where it can.
     """
 
     outputs: Images
@@ -115,3 +118,4 @@ class Subject:
     translator: Any = None
     inputs: Images | None = None
     to: str | None = None
+    draw: Callable[[int], Sequence[tuple[str, Sequence[Path]]]] | None = None

@@ -139,9 +139,10 @@ class Evaluating:
                     f"training.evaluate.best_by {number.name}: expected one where lower is better, such as fid"
                 )
         held_out = " and ".join(f"{count:,} of {self._called(domain)}" for domain, count in counts.items())
+        often = "every validation" if self.options.every == 1 else f"every {self.options.every} validations"
         self._say(
-            f"evaluate: {', '.join(self.options.metrics)} every {self.options.every} validations against held-out "
-            f"images: {held_out}, seen in {time.perf_counter() - began:.1f} s"
+            f"evaluate: {', '.join(self.options.metrics)} at {often} against held-out images: {held_out}, seen in "
+            f"{time.perf_counter() - began:.1f} s"
         )
         lengths = {one.called("fid"): rows[one.name].shape[1] for one in self.networks}
         lengths = {name: length for name, length in lengths.items() if name in self.options.metrics}
