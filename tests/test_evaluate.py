@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import shutil
@@ -15,7 +16,7 @@ import torch
 from PIL import Image
 
 import img2img.evaluate.weights as weights_module
-from img2img.checkpoint import save_translator
+from img2img.checkpoint import load_translator, save_translator
 from img2img.errors import ModelFileError
 from img2img.evaluate.evaluation import evaluate
 from img2img.evaluate.extractors import inception_extractors, own_extractor, random_extractor
@@ -26,7 +27,7 @@ from img2img.evaluate.weights import TORCH_FIDELITY, TORCHSCRIPT, WeightsFile, W
 from img2img.metrics.frechet import frechet_distance
 from img2img.metrics.random_features import kernel_distance
 from img2img.networks.generators.styled import StyledGenerator
-from tests.conftest import ROOT, photo, run_here
+from tests.conftest import ROOT, drawing, photo, run_here
 from tests.test_checkpoint import a_file
 
 pytestmark = pytest.mark.usefixtures("no_weights")
@@ -246,6 +247,38 @@ def test_single_images_are_tested_in_pairs(tmp_path, sets):
     assert "expected output and target of one size" in said
 
 
+def test_names_that_agree_by_chance_make_no_pairs(tmp_path, sets, model, unpaired):
+    """Nothing paired unless somebody says so, a paired method made the outputs, or files hold both halves."""
+    words = ("evaluate", sets["noise"], sets["references"], "--json", tmp_path / "a.json", "--device", "cpu")
+
+    def found(*more):
+        said = run_here(*words, *more).stdout
+        return json.loads((tmp_path / "a.json").read_text())["numbers"], said
+
+    numbers, said = found()
+    assert "l1" not in numbers
+    assert f"{COUNT} outputs have a reference of their name, but nothing says that these belong" in said
+    assert {"l1", "psnr"} <= found("--paired")[0].keys()
+    assert found("--metrics", "l1")[0].keys() == {"l1"}
+    data = ("--data", unpaired, "--domains", "line", "colour", "--device", "cpu", "--json", tmp_path / "a.json")
+    for method, together in (("Pix2Pix", 2), ("CycleGAN", 0)):
+        file = load_translator(model)
+        save_translator(model, dataclasses.replace(file, header={**file.header, "training": {"method": method}}))
+        run_here("evaluate", model, *data)
+        assert json.loads((tmp_path / "a.json").read_text())["protocol"]["pairs"] == together
+
+
+def test_kept_translations_are_taken_over_and_others_never_written_over(tmp_path, model, unpaired):
+    kept = tmp_path / "kept"
+    words = ("evaluate", model, "--data", unpaired, "--domains", "line", "colour", "--metrics", "rkid", "--keep", kept)
+    run_here(*words)
+    before = {path: path.stat().st_mtime_ns for path in kept.glob("*.png")}
+    run_here(*words)
+    assert {path: path.stat().st_mtime_ns for path in kept.glob("*.png")} == before
+    drawing(0)[0].save(kept / "00.png")
+    assert "(00.png) are not what this translator makes" in run_here(*words, code=1).stderr
+
+
 def test_a_users_segmenter_scores_outputs_beside_real_images(tmp_path, sets):
     """A model that calls bright pixels class 1 is right about the images that its labels were made of."""
 
@@ -352,20 +385,21 @@ def test_a_translator_is_measured_on_the_test_split(tmp_path, model, unpaired):
 
 def test_diversity_is_how_much_seeds_differ(tmp_path, model, unpaired):
     """The mean L1 between the files that ``translate --seed`` writes of one input; a line where no seed changes any."""
-    drawing = tmp_path / "styled.safetensors"
-    save_translator(drawing, a_file(StyledGenerator, ("line:colour",))[0])
+    path = tmp_path / "styled.safetensors"
+    save_translator(path, a_file(StyledGenerator, ("line:colour",))[0])
     words = ("--data", unpaired, "--domains", "line", "colour", "--device", "cpu", "--metrics", "diversity_l1")
-    run_here("evaluate", drawing, *words, "--draws", 3, "--json", tmp_path / "a.json")
+    run_here("evaluate", path, *words, "--draws", 3, "--json", tmp_path / "a.json")
     made = []
     for seed in range(3):
         out = tmp_path / str(seed)
-        run_here("translate", drawing, unpaired / "testA", out, "--seed", seed, "--device", "cpu")
-        made.append([np.asarray(Image.open(path), np.float64) / 255 for path in sorted(out.glob("*.png"))])
+        run_here("translate", path, unpaired / "testA", out, "--seed", seed, "--device", "cpu")
+        made.append([np.asarray(Image.open(file), np.float64) / 255 for file in sorted(out.glob("*.png"))])
     gaps = [[np.abs(a - b).mean() for a, b in zip(*two, strict=True)] for two in itertools.combinations(made, 2)]
     found = json.loads((tmp_path / "a.json").read_text())["numbers"]["diversity_l1"]
-    assert found["value"] == pytest.approx(np.mean(gaps), rel=1e-5) > 0
+    assert np.mean(gaps) > 0
+    assert found["value"] == pytest.approx(np.mean(gaps), rel=1e-5)
     assert found["settings"]["outputs_per_input"] == 3
-    assert "this translator draws: --draws 10" in run_here("evaluate", drawing, *words, code=1).stdout
+    assert "this translator draws: --draws 10" in run_here("evaluate", path, *words, code=1).stdout
     assert "one output for each input" in run_here("evaluate", model, *words, "--draws", 3, code=1).stdout
 
 

@@ -58,6 +58,12 @@ def evaluate(
     kid_subset: Annotated[
         int | None, typer.Option(min=2, help="KID of 100 random subsets of so many images; by default of all pairs.")
     ] = None,
+    paired: Annotated[
+        bool,
+        typer.Option(
+            "--paired", help="Outputs and references of one name belong together; known of pix2pix and the like."
+        ),
+    ] = False,
     draws: Annotated[
         int | None,
         typer.Option(min=2, help="Of translators that draw: outputs of each input whose diversity is measured."),
@@ -102,7 +108,7 @@ def evaluate(
             raise ConfigError(f"--{name} {value}: expected {', '.join(filter(None, known))}")
     keep_freed_memory()
     asked = _asked(metrics, resize, features, weights_dir, kid_subset, seed, batch, threads, device)
-    asked = replace(asked, draws=draws)
+    asked = replace(asked, draws=draws, paired=paired)
     if segmenter is not None and labels is not None and classes is not None:
         asked = replace(asked, segmented=segmented(segmenter, labels, classes))
     elif (segmenter, labels, classes) != (None, None, None):
@@ -124,7 +130,7 @@ def evaluate(
         with _bar(sum(len(one.sources) for one in sets)) as advance:
             found = measure(
                 *sets,
-                asked,
+                replace(asked, paired=paired or done.paired),
                 say=_say,
                 progress=advance,
                 more=record,

@@ -13,7 +13,7 @@ from img2img.evaluate.distribution import DISTANCES, distances
 from img2img.evaluate.subject import Found, Subject
 
 Needs = Literal["unpaired", "paired", "model", "labels"]
-"""Two sets; two sets whose names belong together; a translator and its inputs; label maps and who reads them."""
+"""Two sets; two sets of pairs; a translator and its inputs; label maps and who reads them."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def check_names(metrics: Sequence[str], measurements: Sequence[Measurement] = ME
 def measure(subject: Subject, measurements: Sequence[Measurement] = MEASUREMENTS) -> Found:
     """Make every number that is asked for and possible, and say why others are missing."""
     reasons: Mapping[Needs, str] = {
-        "paired": "" if subject.pairs else "no output has a reference of its name",
+        "paired": "" if subject.paired else "no output has a reference of its name",
         "model": ""
         if subject.translator is not None
         else "needs a translator and its inputs (--data), not two folders",

@@ -63,6 +63,7 @@ class Asked:
         device: where the networks run.
         download: whether missing weights are fetched.
         segmented: by which model translations of label maps are scored.
+        paired: whether outputs and references of one name belong together.
         draws: outputs of one input whose differences are measured, of translators that draw; None for none.
     """
 
@@ -77,6 +78,7 @@ class Asked:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     download: bool = True
     segmented: Segmented | None = None
+    paired: bool = False
     draws: int | None = None
 
     def wants(self, name: str) -> bool:
@@ -95,7 +97,8 @@ class Subject:
     Attributes:
         outputs: images that were made.
         references: real ones.
-        pairs: outputs and references of one name; empty where names do not belong together.
+        pairs: outputs and references of one name.
+        paired: whether these belong together.
         extractors: networks that saw both sets.
         fake: features of the outputs.
         real: of the references.
@@ -110,6 +113,7 @@ class Subject:
     outputs: Images
     references: Images
     pairs: Sequence[tuple[Source, Source]]
+    paired: bool
     extractors: Sequence[Extractor]
     fake: Features
     real: Features

@@ -14,21 +14,24 @@ import numpy as np
 from PIL import Image
 from safetensors import safe_open
 
+import img2img
 from img2img.checkpoint import FILE_NAME, Weights
-from img2img.data.folder import find_layout
+from img2img.data.folder import few, find_layout
 from img2img.data.source import Layout, Source
 from img2img.data.transforms import load_pixels
 from img2img.errors import ConfigError, DataError
 from img2img.evaluate.images import Images
 from img2img.networks.latent import LatentGenerator
 from img2img.translate.files import Files
-from img2img.translate.folder import translate_folder
+from img2img.translate.folder import journal_of, translate_folder
 from img2img.translate.inputs import Job, plan
 from img2img.translate.setup import Setup
 from img2img.translate.translator import Translator
 
 Draw = Callable[[int], list[tuple[str, list[Path]]]]
 SplitName = Literal["test", "val", "train"]
+_NOT_OURS = {"other settings", "changed", "foreign"}
+"""States of files in the folder of ``--keep`` that are neither taken over nor written over."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Translated:
         references: real images of the target domain of the split.
         failed: inputs that could not be translated, name to reason.
         record: for the protocol.
+        paired: whether each input has its own reference: the method learnt from pairs, or files hold both halves.
         draw: makes so many outputs of each input, one a seed from 0 on, as name and files; see :func:`_drawn`.
     """
 
@@ -76,6 +80,7 @@ class Translated:
     references: Images
     failed: dict[str, str]
     record: dict[str, Any]
+    paired: bool
     draw: Draw
 
 
@@ -134,6 +139,7 @@ def translated(task: Task) -> Iterator[Translated]:
             Images(f"{where}, {task.split}, {target}", split.b),
             failed,
             record,
+            _paired(translator, split.a),
             partial(_drawn, setup, translator, inputs, Path(scratch) / "draws"),
         )
 
@@ -142,6 +148,13 @@ def _run(setup: Setup, translator: Translator, inputs: Path, out: Path) -> tuple
     """Translate a folder to PNG; return what was done, and by name why the rest was not."""
     todo = plan([inputs], out, file_format="png")
     how = replace(setup.how(translator, todo), shown=frozenset())
+    journal = journal_of(todo, how)
+    other = [job.target for job in todo.jobs if journal and journal.state(job) in _NOT_OURS]
+    if other:
+        raise DataError(
+            f"--keep {out}: {len(other)} of its files ({few([path.name for path in other])}) are not what this "
+            "translator makes with these options; choose another folder"
+        )
     failed = dict(translate_folder(setup.translation(translator), todo, how).failed)
     return [job for job in todo.jobs if job.name not in failed], failed
 
@@ -189,6 +202,13 @@ def _folder_of(sources: Sequence[Source], scratch: Path) -> Path:
         pixels = np.asarray(load_pixels(source, 3))
         Image.fromarray(pixels).save(path)
     return scratch
+
+
+def _paired(translator: Translator, inputs: Sequence[Source]) -> bool:
+    """Tell whether inputs and references are known to belong together."""
+    method = translator.header.get("training", {}).get("method")
+    learnt = method in img2img.__all__ and getattr(getattr(img2img, method), "paired", False)
+    return bool(learnt or any(source.half != "whole" for source in inputs))
 
 
 def _weights_of(model: Path, direction: str) -> str:
