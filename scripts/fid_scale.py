@@ -1,14 +1,16 @@
 """The scale of FID: real images against real ones, blurred, noisy, of another domain, and left untranslated.
 
-python scripts/fid_scale.py horse2zebra/ --weights-dir weights/
-python scripts/fid_scale.py facades/ --weights-dir weights/
+python scripts/fid_scale.py horse2zebra/ --worse --weights-dir weights/
+python scripts/fid_scale.py facades/ --worse --weights-dir weights/
 
-Prints FID (pytorch-fid's resizing) and KID with their 95 % intervals, all against the test images of the target.
+Prints FID (pytorch-fid's resizing) and KID with their 95 % intervals, all against the test images of the target; with
+``--worse`` also whether real < light blur < heavy blur < noise < inputs left as they are, and exits with 1 if not.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -31,17 +33,24 @@ from img2img.evaluate.weights import find_inception
 Pixels = NDArray[np.uint8]
 
 
-def noisy(pixels: Pixels) -> Pixels:
-    """Add noise of deviation 30 of 255, the same for every image."""
-    noise = np.random.default_rng(0).normal(0, 30, pixels.shape)
-    return np.rint(pixels + noise).clip(0, 255).astype(np.uint8)
+def blurred(deviation_px: float) -> Callable[[Pixels], Pixels]:
+    """Return a Gaussian blur."""
+    return lambda pixels: np.asarray(cv2.GaussianBlur(pixels, (0, 0), deviation_px), np.uint8)
 
 
-WORSE: dict[str, Callable[[Pixels], Pixels]] = {
-    "light blur (1 px)": lambda pixels: np.asarray(cv2.GaussianBlur(pixels, (0, 0), 1), np.uint8),
-    "heavy blur (4 px)": lambda pixels: np.asarray(cv2.GaussianBlur(pixels, (0, 0), 4), np.uint8),
-    "noise (30 of 255)": noisy,
-}
+def noisy(deviation: float) -> Callable[[Pixels], Pixels]:
+    """Return what adds normal noise, the same to every image of a size."""
+
+    def added(pixels: Pixels) -> Pixels:
+        noise = np.random.default_rng(0).normal(0, deviation, pixels.shape)
+        return np.rint(pixels + noise).clip(0, 255).astype(np.uint8)
+
+    return added
+
+
+LEFT = "inputs left as they are"
+WORSE = {"light blur (1 px)": blurred(1), "heavy blur (2 px)": blurred(2), "noise (80 of 255)": noisy(80)}
+"""In the order of the scale, which is one of strengths too: noise of 30 is nearer than any heavy blur."""
 
 
 def images(folder: Path, half: str = "whole", count: int | None = None) -> Images:
@@ -65,13 +74,13 @@ def sets_of(data: Path) -> tuple[Images, dict[str, Images], Images]:
         rows = {
             f"training images, first {len(first.sources)} by name": first,
             "training images, first 420": images(data / "trainB", count=420),
-            "inputs left as they are": images(data / "testA"),
+            LEFT: images(data / "testA"),
         }
         return images(data / "testB"), rows, first
     first = images(data / "train", "left", len(list_names(data / "test")))
     rows = {
         f"training images, first {len(first.sources)} by name": first,
-        "inputs left as they are": images(data / "test", "right"),
+        LEFT: images(data / "test", "right"),
     }
     return images(data / "test", "left"), rows, first
 
@@ -95,18 +104,26 @@ def main() -> None:
             worse = {n: made_worse(first, change, Path(scratch) / n[:5]) for n, change in WORSE.items()}
             head = next(iter(rows))
             rows = {head: rows.pop(head), **worse, **rows}
+        found: dict[str, tuple[float, ...]] = {}
         for name, compared in rows.items():
             fake = features(compared, extractor)
-            say(name, Two(fake, real))
+            found[name] = say(name, Two(fake, real))
             for start in range(0, len(fake), len(real)) if len(fake) >= 2 * len(real) else ():
                 end = start + len(real)
                 say(f"of these, {start + 1} to {end}", Two(fake[start:end], real))
+    if options.worse:
+        order = [head, *WORSE, LEFT]
+        holds = [sorted(values) == list(values) for values in zip(*(found[name] for name in order), strict=True)]
+        print(f"{' < '.join(order)}: by FID {holds[0]}, by KID {holds[1]}")
+        sys.exit(0 if all(holds) else 1)
 
 
-def say(name: str, two: Two) -> None:
-    """Print a row."""
-    cells = [f"{shown(number.value)} | {interval_of(number)}" for number in (*fid(two), *kid(two))]
+def say(name: str, two: Two) -> tuple[float, ...]:
+    """Print a row, and return FID and KID."""
+    numbers = (*fid(two), *kid(two))
+    cells = [f"{shown(number.value)} | {interval_of(number)}" for number in numbers]
     print(f"| {name} | {len(two.fake)} | {' | '.join(cells)} |", flush=True)
+    return tuple(number.value for number in numbers)
 
 
 def features(compared: Images, extractor: Extractor) -> torch.Tensor:

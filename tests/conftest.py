@@ -10,9 +10,11 @@ os.environ["IMG2IMG_ENGINE"] = "eager"  # to measure takes seconds for each of t
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import contextlib
+import dataclasses
 import io
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +26,8 @@ from PIL import Image
 
 from img2img.checkpoint import save_translator
 from img2img.cli.app import main
+from img2img.errors import DataError
+from img2img.evaluate import weights
 from img2img.networks.generators.resnet import ResNetGenerator
 
 torch.set_num_threads(1)
@@ -105,6 +109,42 @@ def side_by_side(tmp_path: Path) -> Path:
         both.paste(line, (48, 0))
         both.save(root / "train" / f"{i}.png")
     return root
+
+
+@pytest.fixture
+def no_weights(tmp_path_factory, monkeypatch):
+    """No weights of this machine, and no network: tests that need weights bring their own."""
+
+    def offline(url, *_):
+        raise DataError(f"{url}: cannot be reached")
+
+    monkeypatch.setenv("IMG2IMG_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setattr(weights, "fetch", offline)
+    monkeypatch.setattr(weights.torch.hub, "get_dir", lambda: str(tmp_path_factory.getbasetemp()))
+    monkeypatch.setattr(
+        weights, "INCEPTIONS", tuple(dataclasses.replace(known, module="") for known in weights.INCEPTIONS)
+    )
+
+
+@pytest.fixture(scope="session")
+def script(tmp_path_factory) -> Path:
+    """A small network in TorchScript that stands in for an Inception."""
+
+    class Small(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = torch.nn.Conv2d(3, 24, 7, stride=5)
+
+        def forward(self, images):
+            found = self.layers(images)
+            return torch.cat([found.relu().mean((2, 3)), found.amax((2, 3))], 1)
+
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        torch.manual_seed(0)
+        warnings.simplefilter("ignore")
+        path = tmp_path_factory.mktemp("script") / "small.pt"
+        torch.jit.script(Small().eval()).save(str(path))
+    return path
 
 
 def run_command(

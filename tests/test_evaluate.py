@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import shutil
@@ -15,7 +16,8 @@ import torch
 from PIL import Image
 
 import img2img.evaluate.weights as weights_module
-from img2img.errors import DataError, ModelFileError
+from img2img.checkpoint import load_translator, save_translator
+from img2img.errors import ModelFileError
 from img2img.evaluate.evaluation import evaluate
 from img2img.evaluate.extractors import inception_extractors, own_extractor, random_extractor
 from img2img.evaluate.features import see
@@ -24,23 +26,14 @@ from img2img.evaluate.subject import Asked
 from img2img.evaluate.weights import TORCH_FIDELITY, TORCHSCRIPT, WeightsFile, WeightsMissingError, find_inception
 from img2img.metrics.frechet import frechet_distance
 from img2img.metrics.random_features import kernel_distance
-from tests.conftest import photo, run_here
+from img2img.networks.generators.styled import StyledGenerator
+from tests.conftest import ROOT, drawing, photo, run_here
+from tests.test_checkpoint import a_file
+
+pytestmark = pytest.mark.usefixtures("no_weights")
 
 CPU = torch.device("cpu")
 COUNT = 10
-
-
-@pytest.fixture(autouse=True)
-def no_weights(tmp_path_factory, monkeypatch):
-    """No weights of this machine, and no network: tests that need weights bring their own."""
-
-    def offline(url, *_):
-        raise DataError(f"{url}: cannot be reached")
-
-    monkeypatch.setenv("IMG2IMG_CACHE", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.setattr(weights_module, "fetch", offline)
-    monkeypatch.setattr(weights_module.torch.hub, "get_dir", lambda: str(tmp_path_factory.getbasetemp()))
-    monkeypatch.setattr(weights_module.importlib.util, "find_spec", lambda _: None)
 
 
 def write(folder: Path, images, ending: str = ".png") -> Path:
@@ -55,51 +48,42 @@ def sets(tmp_path_factory) -> dict[str, Path]:
     """Real photos, other real ones, and those blurred, noisy, or of another domain."""
     root = tmp_path_factory.mktemp("sets")
     reals, others = [photo(i, 64) for i in range(COUNT)], [photo(i, 64) for i in range(COUNT, 2 * COUNT)]
+    lines = [255 - 225.0 * (cv2.Canny(image, 60, 120) > 0)[..., None].repeat(3, 2) for image in others]
+    made = {"references": reals, **made_worse(others, lines)}
+    return {name: write(root / name, images) for name, images in made.items()}
+
+
+def made_worse(others, other_domain):
     noise = np.random.default_rng(0)
-    made = {
-        "references": reals,
+    return {
         "real": others,
         "light blur": [cv2.GaussianBlur(image, (0, 0), 0.7) for image in others],
         "heavy blur": [cv2.GaussianBlur(image, (0, 0), 3) for image in others],
         "noise": [image + noise.normal(0, 30, image.shape) for image in others],
-        "other domain": [255 - 225.0 * (cv2.Canny(image, 60, 120) > 0)[..., None].repeat(3, 2) for image in others],
+        "other domain": other_domain,
     }
-    return {name: write(root / name, images) for name, images in made.items()}
-
-
-@pytest.fixture(scope="module")
-def script(tmp_path_factory) -> Path:
-    """A small network in TorchScript that stands in for an Inception."""
-
-    class Small(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layers = torch.nn.Conv2d(3, 24, 7, stride=5)
-
-        def forward(self, images):
-            found = self.layers(images)
-            return torch.cat([found.relu().mean((2, 3)), found.amax((2, 3))], 1)
-
-    with torch.random.fork_rng(), warnings.catch_warnings():
-        torch.manual_seed(0)
-        warnings.simplefilter("ignore")
-        path = tmp_path_factory.mktemp("script") / "small.pt"
-        torch.jit.script(Small().eval()).save(str(path))
-    return path
 
 
 def features(folder: Path, extractor, **options):
     return see(Images.below(folder), [extractor], **options)[0].rows[extractor.name]
 
 
-def test_worse_images_are_farther_away_by_every_distance(sets):
-    """Real against real < light blur < heavy blur < noise < another domain."""
-    real = features(sets["references"], random_extractor(CPU))
-    order = ["real", "light blur", "heavy blur", "noise", "other domain"]
-    seen = [features(sets[name], random_extractor(CPU)) for name in order]
+def bundled(side: str, count: int) -> list:
+    found = sorted((ROOT / "datasets" / "line2flat" / "train" / side).iterdir())[:count]
+    return [np.asarray(Image.open(path).convert("RGB")) for path in found]
+
+
+@pytest.mark.parametrize("kind", ["drawn", "real"])
+def test_worse_images_are_farther_away_by_every_distance(sets, tmp_path, kind):
+    """Real against real < light blur < heavy blur < noise < another domain, of drawn images and of bundled ones."""
+    if kind == "real":
+        flat, lines = bundled("flat", 2 * COUNT), bundled("line", 2 * COUNT)
+        made = {"references": flat[:COUNT], **made_worse(flat[COUNT:], lines[COUNT:])}
+        sets = {name: write(tmp_path / name, images) for name, images in made.items()}
+    seen = {name: features(folder, random_extractor(CPU)) for name, folder in sets.items()}
     for distance in (frechet_distance, kernel_distance):
-        found = [float(distance(real, fake)) for fake in seen]
-        assert found == sorted(found), dict(zip(order, found, strict=True))
+        found = {name: float(distance(seen["references"], rows)) for name, rows in seen.items() if name != "references"}
+        assert list(found.values()) == sorted(found.values()), found
 
 
 @pytest.mark.parametrize("resize", ["clean", "legacy_pytorch"])
@@ -232,7 +216,7 @@ def test_what_was_wrong_with_files_is_counted_and_named(tmp_path, sets):
     fake = write(tmp_path / "fake", [photo(i, 48 + i) for i in range(7)], ".jpg")
     (fake / "006.jpg").write_bytes((fake / "006.jpg").read_bytes()[:200])
     shutil.copy(sets["references"] / "000.png", fake / "copied.png")
-    done = run_here("evaluate", fake, sets["references"], "--metrics", "rkid", "--json", tmp_path / "a.json", code=3)
+    done = run_here("evaluate", fake, sets["references"], "--metrics", "rfid", "--json", tmp_path / "a.json", code=3)
     for words in (
         "1 of 8 outputs cannot be read",
         "006.jpg",
@@ -261,6 +245,38 @@ def test_single_images_are_tested_in_pairs(tmp_path, sets):
     said = run_here("evaluate", sets["noise"], *words).stdout
     assert "not measured: l1, psnr, ssim" in said
     assert "expected output and target of one size" in said
+
+
+def test_names_that_agree_by_chance_make_no_pairs(tmp_path, sets, model, unpaired):
+    """Nothing paired unless somebody says so, a paired method made the outputs, or files hold both halves."""
+    words = ("evaluate", sets["noise"], sets["references"], "--json", tmp_path / "a.json", "--device", "cpu")
+
+    def found(*more):
+        said = run_here(*words, *more).stdout
+        return json.loads((tmp_path / "a.json").read_text())["numbers"], said
+
+    numbers, said = found()
+    assert "l1" not in numbers
+    assert f"{COUNT} outputs have a reference of their name, but nothing says that these belong" in said
+    assert {"l1", "psnr"} <= found("--paired")[0].keys()
+    assert found("--metrics", "l1")[0].keys() == {"l1"}
+    data = ("--data", unpaired, "--domains", "line", "colour", "--device", "cpu", "--json", tmp_path / "a.json")
+    for method, together in (("Pix2Pix", 2), ("CycleGAN", 0)):
+        file = load_translator(model)
+        save_translator(model, dataclasses.replace(file, header={**file.header, "training": {"method": method}}))
+        run_here("evaluate", model, *data)
+        assert json.loads((tmp_path / "a.json").read_text())["protocol"]["pairs"] == together
+
+
+def test_kept_translations_are_taken_over_and_others_never_written_over(tmp_path, model, unpaired):
+    kept = tmp_path / "kept"
+    words = ("evaluate", model, "--data", unpaired, "--domains", "line", "colour", "--metrics", "rkid", "--keep", kept)
+    run_here(*words)
+    before = {path: path.stat().st_mtime_ns for path in kept.glob("*.png")}
+    run_here(*words)
+    assert {path: path.stat().st_mtime_ns for path in kept.glob("*.png")} == before
+    drawing(0)[0].save(kept / "00.png")
+    assert "(00.png) are not what this translator makes" in run_here(*words, code=1).stderr
 
 
 def test_a_users_segmenter_scores_outputs_beside_real_images(tmp_path, sets):
@@ -365,6 +381,26 @@ def test_a_translator_is_measured_on_the_test_split(tmp_path, model, unpaired):
     assert "no test split" in run_here(*words, code=1).stderr
     said = run_here(*words[:-4], "--split", "train", "--to", "line").stdout
     assert "outputs: 14 of colour of train" in said
+
+
+def test_diversity_is_how_much_seeds_differ(tmp_path, model, unpaired):
+    """The mean L1 between the files that ``translate --seed`` writes of one input; a line where no seed changes any."""
+    path = tmp_path / "styled.safetensors"
+    save_translator(path, a_file(StyledGenerator, ("line:colour",))[0])
+    words = ("--data", unpaired, "--domains", "line", "colour", "--device", "cpu", "--metrics", "diversity_l1")
+    run_here("evaluate", path, *words, "--draws", 3, "--json", tmp_path / "a.json")
+    made = []
+    for seed in range(3):
+        out = tmp_path / str(seed)
+        run_here("translate", path, unpaired / "testA", out, "--seed", seed, "--device", "cpu")
+        made.append([np.asarray(Image.open(file), np.float64) / 255 for file in sorted(out.glob("*.png"))])
+    gaps = [[np.abs(a - b).mean() for a, b in zip(*two, strict=True)] for two in itertools.combinations(made, 2)]
+    found = json.loads((tmp_path / "a.json").read_text())["numbers"]["diversity_l1"]
+    assert np.mean(gaps) > 0
+    assert found["value"] == pytest.approx(np.mean(gaps), rel=1e-5)
+    assert found["settings"]["outputs_per_input"] == 3
+    assert "this translator draws: --draws 10" in run_here("evaluate", path, *words, code=1).stdout
+    assert "one output for each input" in run_here("evaluate", model, *words, "--draws", 3, code=1).stdout
 
 
 def test_halves_of_files_are_translated_and_pair_with_the_other_half(tmp_path, model, side_by_side):

@@ -58,6 +58,16 @@ def evaluate(
     kid_subset: Annotated[
         int | None, typer.Option(min=2, help="KID of 100 random subsets of so many images; by default of all pairs.")
     ] = None,
+    paired: Annotated[
+        bool,
+        typer.Option(
+            "--paired", help="Outputs and references of one name belong together; known of pix2pix and the like."
+        ),
+    ] = False,
+    draws: Annotated[
+        int | None,
+        typer.Option(min=2, help="Of translators that draw: outputs of each input whose diversity is measured."),
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="File to write numbers and protocol to.")] = None,
     page: Annotated[Path | None, typer.Option(help="HTML page to write.")] = None,
     against: Annotated[
@@ -98,6 +108,7 @@ def evaluate(
             raise ConfigError(f"--{name} {value}: expected {', '.join(filter(None, known))}")
     keep_freed_memory()
     asked = _asked(metrics, resize, features, weights_dir, kid_subset, seed, batch, threads, device)
+    asked = replace(asked, draws=draws, paired=paired)
     if segmenter is not None and labels is not None and classes is not None:
         asked = replace(asked, segmented=segmented(segmenter, labels, classes))
     elif (segmenter, labels, classes) != (None, None, None):
@@ -105,8 +116,8 @@ def evaluate(
     other = None if against is None else read_json(against)
     more = {"command": _command()}
     if references is not None:
-        if (to, domains, keep, weights, split) != (None, None, None, None, "test"):
-            raise ConfigError("--to, --domains, --split, --keep and --weights are for a translator and --data")
+        if (to, domains, keep, weights, draws, split) != (None, None, None, None, None, "test"):
+            raise ConfigError("--to, --domains, --split, --keep, --weights and --draws are for a translator and --data")
         made, real = Images.below(outputs), Images.below(references)
         with _bar(len(made.sources) + len(real.sources)) as advance:
             found = measure(made, real, asked, say=_say, progress=advance, more=more)
@@ -119,13 +130,14 @@ def evaluate(
         with _bar(sum(len(one.sources) for one in sets)) as advance:
             found = measure(
                 *sets,
-                asked,
+                replace(asked, paired=paired or done.paired),
                 say=_say,
                 progress=advance,
                 more=record,
                 translator=done.translator,
                 inputs=done.inputs,
                 to=to,
+                draw=done.draw,
                 untranslated=done.failed,
             )
         _give(found, *sets, json_file, page, other)

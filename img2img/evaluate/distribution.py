@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -41,12 +42,14 @@ class Two:
         real: float32 [n, d].
         seed: of what is drawn.
         kid_subset: images of each of 100 random subsets, None for all pairs.
+        spread: whether numbers get intervals, which take longer than they do.
     """
 
     fake: Tensor
     real: Tensor
     seed: int = 0
     kid_subset: int | None = None
+    spread: bool = True
 
     @property
     def smaller(self) -> int:
@@ -58,13 +61,17 @@ class Two:
         """Images of the larger set."""
         return max(len(self.fake), len(self.real))
 
+    def has_interval(self, largest: float = math.inf) -> bool:
+        """Tell whether a number of sets of up to so many images gets an interval."""
+        return self.spread and self.smaller >= SMALLEST_SPREAD and self.larger <= largest
+
 
 def fid(two: Two) -> list[Number]:
     """Fréchet distance; the interval is a jackknife's, an indication only: the bias of small sets is not in it."""
     value = float(frechet_distance(two.fake, two.real))
     words = "|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) of unbiased covariances (arXiv 1706.08500, eq. 6)"
     number = Number("fid", value, "lower", len(two.fake), words)
-    if two.smaller < SMALLEST_SPREAD or two.larger > LARGEST_SPREAD:
+    if not two.has_interval(LARGEST_SPREAD):
         return [number]
     values = frechet_jackknife(two.fake, two.real)
     settings = (("interval", f"jackknife of {len(values) // 2} groups of each set, an indication only"),)
@@ -81,7 +88,7 @@ def kid(two: Two) -> list[Number]:
     value = float(kernel_distance(two.fake, two.real))
     about = f"{words} (arXiv 1801.01401, eq. 4), of all pairs"
     number = Number("kid", value, "lower", len(two.fake), about, settings=(("subset", "all pairs"), ("seed", two.seed)))
-    if two.smaller < SMALLEST_SPREAD:
+    if not two.has_interval():
         return [number]
     draws = kernel_distances(two.fake, two.real, KID_DRAWS, two.seed)
     settings = (*number.settings, ("interval", f"bootstrap of {KID_DRAWS} draws"))
@@ -147,7 +154,7 @@ def sliced(two: Two) -> list[Number]:
         "3 d times the mean squared 2-Wasserstein distance along 1000 random directions, quantiles of the smaller set"
     )
     number = Number("mind", value, "lower", len(two.fake), words, settings=(("seed", two.seed),))
-    if two.smaller < SMALLEST_SPREAD or two.larger > LARGEST_SPREAD:
+    if not two.has_interval(LARGEST_SPREAD):
         return [number]
     draws = scale * mind_distances(x, y, MIND_DRAWS, two.seed)
     settings = (*number.settings, ("interval", f"bootstrap of {MIND_DRAWS} draws, without the bias of small sets"))
@@ -187,6 +194,7 @@ def distances(
     *,
     seed: int = 0,
     kid_subset: int | None = None,
+    spread: bool = True,
 ) -> Found:
     """Measure every distance that is wanted, on the features of every extractor.
 
@@ -197,10 +205,11 @@ def distances(
         wanted: asked for each name, such as ``fid_clean``.
         seed: of what is drawn.
         kid_subset: see :class:`Two`.
+        spread: likewise.
     """
     found = Found()
     for extractor in extractors:
-        two = Two(fake[extractor.name], real[extractor.name], seed, kid_subset)
+        two = Two(fake[extractor.name], real[extractor.name], seed, kid_subset, spread)
         for distance in DISTANCES:
             names = [extractor.called(name) for name in distance.names]
             if not (extractor.everything or distance.everywhere) or not any(map(wanted, names)):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib.metadata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from img2img._version import __version__
@@ -17,6 +18,7 @@ from img2img.evaluate.features import see
 from img2img.evaluate.images import Images, partners
 from img2img.evaluate.measurements import RANDOM, check_names, measure
 from img2img.evaluate.number import Number
+from img2img.evaluate.pictures import PAIRED_NAMES
 from img2img.evaluate.subject import Asked, Subject
 from img2img.evaluate.warnings import refuse_swapped, warnings_of
 from img2img.evaluate.weights import WeightsMissingError, find_inception
@@ -54,6 +56,7 @@ def evaluate(
     translator: Any = None,
     inputs: Images | None = None,
     to: str | None = None,
+    draw: Callable[[int], Sequence[tuple[str, Sequence[Path]]]] | None = None,
     untranslated: Mapping[str, str] | None = None,
 ) -> Evaluation:
     """Measure one set of images against another.
@@ -68,6 +71,7 @@ def evaluate(
         translator: that made the outputs, for the measurements that need one.
         inputs: that it made them of.
         to: domain that it translated into.
+        draw: makes so many outputs of each input, for their diversity.
         untranslated: inputs that have no output, name to reason.
 
     Raises:
@@ -86,8 +90,16 @@ def evaluate(
         if len(features.names) < 2:  # noqa: PLR2004 (a spread)
             raise DataError(f"{images.where}: expected two or more {name} that can be read, got {len(features.names)}")
     refuse_swapped(seen_outputs, seen_references)
-    warnings = warnings_of(seen_outputs, seen_references)
-    if pairs and alone:
+    called = {one.called("fid"): one.name for one in extractors}
+    lengths = {name: fake.rows[of].shape[1] for name, of in called.items() if asked.wants(name)}
+    warnings = warnings_of(seen_outputs, seen_references, lengths)
+    paired = bool(pairs) and (asked.paired or any(map(asked.names, PAIRED_NAMES)))
+    if pairs and not paired and asked.metrics is None:
+        warnings.append(
+            f"{len(pairs)} outputs have a reference of their name, but nothing says that these belong together: "
+            "--paired would, and adds l1, psnr, ssim and the like"
+        )
+    if paired and alone:
         warnings.append(f"{len(alone)} images have no partner of their name on the other side: {few(alone)}")
     if untranslated:
         reasons = few(list(untranslated.values()))
@@ -95,13 +107,14 @@ def evaluate(
     if (more or {}).get("made_by", {}).get("split") == "train":
         warnings.append("these are training images: the numbers say nothing about others")
     readable = [(a, b) for a, b in pairs if a.name in seen_outputs.looks and b.name in seen_references.looks]
-    subject = Subject(outputs, references, readable, extractors, fake, real, asked, say, translator, inputs, to)
+    sides = (outputs, references, readable, paired)
+    subject = Subject(*sides, extractors, fake, real, asked, say, translator, inputs, to, draw)
     found = measure(subject)
     protocol = {
         **(more or {}),
         "outputs": {"where": outputs.where, **seen_outputs.record()},
         "references": {"where": references.where, **seen_references.record()},
-        "pairs": len(readable),
+        "pairs": len(readable) if paired else 0,
         "untranslated": dict(untranslated or {}),
         "features": {one.name: dict(one.record) for one in extractors},
         "segmenter": asked.segmented.model if asked.segmented else None,

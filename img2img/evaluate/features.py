@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -101,3 +102,25 @@ def see(
     stacked = {one.name: torch.stack([rows[name][at] for name in names]) for at, one in enumerate(extractors)}
     ordered = {name: looks[name] for name in names}
     return Features(names, stacked), Seen(ordered, dict(sorted(failed.items())))
+
+
+def features_of(
+    images: Iterable[NDArray[np.uint8]], extractors: Sequence[Extractor], *, batch: int = 16
+) -> dict[str, Tensor]:
+    """Return what each network sees in images that are in memory, as :func:`see` does in files.
+
+    Args:
+        images: uint8 [H, W, 3] each, of any sizes.
+        extractors: one or more.
+        batch: images that go through a network together.
+
+    Returns:
+        float32 [N, d] by the name of the extractor; empty where there are no images.
+    """
+    rows: dict[str, list[Tensor]] = {}
+    left = iter(images)
+    while some := list(islice(left, batch)):
+        for one in extractors:
+            prepared = torch.from_numpy(np.stack([one.prepare(pixels) for pixels in some]))
+            rows.setdefault(one.name, []).append(one.features(prepared))
+    return {name: torch.cat(found) for name, found in rows.items()}

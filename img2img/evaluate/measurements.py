@@ -13,7 +13,7 @@ from img2img.evaluate.distribution import DISTANCES, distances
 from img2img.evaluate.subject import Found, Subject
 
 Needs = Literal["unpaired", "paired", "model", "labels"]
-"""Two sets; two sets whose names belong together; a translator and its inputs; label maps and who reads them."""
+"""Two sets; two sets of pairs; a translator and its inputs; label maps and who reads them."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement(("input_retrieval", "output_spread"), "model", pictures.dependence),
     Measurement(("colour_drift",), "model", pictures.drift),
     Measurement(("cycle_l1", "cycle_l1_8_bit", "cycle_l1_jpeg", "hidden_signal"), "model", pictures.cycle),
+    Measurement(pictures.DIVERSITY_NAMES, "model", pictures.diversity),
     Measurement(scenes.SEGMENTATION_NAMES, "labels", scenes.segmentation),
 )
 
@@ -66,7 +67,7 @@ def check_names(metrics: Sequence[str], measurements: Sequence[Measurement] = ME
 def measure(subject: Subject, measurements: Sequence[Measurement] = MEASUREMENTS) -> Found:
     """Make every number that is asked for and possible, and say why others are missing."""
     reasons: Mapping[Needs, str] = {
-        "paired": "" if subject.pairs else "no output has a reference of its name",
+        "paired": "" if subject.paired else "no output has a reference of its name",
         "model": ""
         if subject.translator is not None
         else "needs a translator and its inputs (--data), not two folders",

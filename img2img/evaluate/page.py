@@ -73,7 +73,7 @@ def _pictures(found: Evaluation, outputs: Images, references: Images) -> list[st
     readable = {source.stem: source for source in outputs.sources if source.name not in found.failed}
     real = {source.stem: source for source in references.sources if source.name not in found.failed}
     single = next((number for number in found.numbers if number.each and number.better != "neither"), None)
-    if single is not None:
+    if single is not None and found.protocol["pairs"]:
         ordered = sorted(single.each, key=lambda one: one[1], reverse=single.better == "lower")
         parts = []
         for heading, some in (("Worst", ordered[:_EXTREMES]), ("Best", ordered[: -_EXTREMES - 1 : -1])):

@@ -11,8 +11,9 @@ from img2img.data.transforms import load_pixels
 from img2img.errors import ConfigError, DataError
 from img2img.evaluate.behaviour import checkerboard, colour_drift, input_dependence, spectrum_distance
 from img2img.evaluate.cycle import cycle_consistency, ways_of
+from img2img.evaluate.diversity import output_diversity
 from img2img.evaluate.images import Images, partners
-from img2img.evaluate.paired import PAIRED, PairMetric, measure_paired, psnr_y
+from img2img.evaluate.paired import L1, PAIRED, PairMetric, measure_paired, psnr_y
 from img2img.evaluate.perceptual import TRUNKS, lpips, st_lpips
 from img2img.evaluate.seen import Image
 from img2img.evaluate.subject import Found, Subject
@@ -21,6 +22,8 @@ from img2img.evaluate.weights import weights_folder
 
 _FIRST = tuple(metric.name for metric in PAIRED)
 PAIRED_NAMES = (*_FIRST, "psnr_y", "lpips", "st_lpips")
+_DIVERSITY = "diversity_"
+DIVERSITY_NAMES = tuple(f"{_DIVERSITY}{name}" for name in (L1.name, "lpips", "st_lpips"))
 
 
 def paired(subject: Subject) -> Found:
@@ -29,18 +32,24 @@ def paired(subject: Subject) -> Found:
     metrics = [metric for metric in PAIRED if subject.asked.wants(metric.name)]
     if subject.asked.names("psnr_y"):  # super-resolution's, so only if asked for
         metrics.append(psnr_y())
-    for name, made in (("lpips", _lpips), ("st_lpips", _st_lpips)):
-        if not subject.asked.wants(name):
-            continue
-        try:
-            metrics.append(made(subject))
-        except ConfigError as error:
-            found.missing[name] = str(error)
+    metrics += _perceptual(subject, found)
     pairs = ((a.stem, image_of(a), image_of(b)) for a, b in subject.pairs)
     notes: list[str] = []
     found.numbers = measure_paired(pairs, metrics, subject.asked.device, notes.append)
     found.missing |= {note.partition(":")[0]: note.partition(": ")[2] for note in notes}
     return found
+
+
+def _perceptual(subject: Subject, found: Found, prefix: str = "") -> list[PairMetric]:
+    """Return those of LPIPS and ST-LPIPS that are wanted and there; say why others are not."""
+    metrics = []
+    for name, made in (("lpips", _lpips), ("st_lpips", _st_lpips)):
+        if subject.asked.wants(f"{prefix}{name}"):
+            try:
+                metrics.append(made(subject))
+            except ConfigError as error:
+                found.missing[f"{prefix}{name}"] = str(error)
+    return metrics
 
 
 def _lpips(subject: Subject) -> PairMetric:
@@ -84,6 +93,19 @@ def cycle(subject: Subject) -> Found:
     """Translate there and back: clean, through 8 bits, and through JPEG."""
     ways = ways_of(subject.translator, subject.to)
     return Found(cycle_consistency(ways, ((a.stem, image_of(a)) for a, _ in _of_one_name(subject))))
+
+
+def diversity(subject: Subject) -> Found:
+    """Say how much the outputs of one input differ from seed to seed."""
+    asked, found = subject.asked, Found()
+    if subject.draw is None:
+        raise ConfigError("how outputs are drawn was not given")
+    groups = subject.draw(asked.draws or 0)  # refuses where nothing is drawn, however often
+    if asked.draws is None:
+        raise ConfigError("this translator draws: --draws 10 measures how much ten outputs of each input differ")
+    metrics = [L1] * asked.wants(f"{_DIVERSITY}{L1.name}") + _perceptual(subject, found, _DIVERSITY)
+    found.numbers = [output_diversity(groups, metric) for metric in metrics]
+    return found
 
 
 def _both(subject: Subject) -> tuple[Traits, Traits]:

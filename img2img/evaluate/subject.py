@@ -63,6 +63,8 @@ class Asked:
         device: where the networks run.
         download: whether missing weights are fetched.
         segmented: by which model translations of label maps are scored.
+        paired: whether outputs and references of one name belong together.
+        draws: outputs of one input whose differences are measured, of translators that draw; None for none.
     """
 
     metrics: tuple[str, ...] | None = None
@@ -76,6 +78,8 @@ class Asked:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     download: bool = True
     segmented: Segmented | None = None
+    paired: bool = False
+    draws: int | None = None
 
     def wants(self, name: str) -> bool:
         """Tell whether a number is asked for."""
@@ -93,7 +97,8 @@ class Subject:
     Attributes:
         outputs: images that were made.
         references: real ones.
-        pairs: outputs and references of one name; empty where names do not belong together.
+        pairs: outputs and references of one name.
+        paired: whether these belong together.
         extractors: networks that saw both sets.
         fake: features of the outputs.
         real: of the references.
@@ -102,11 +107,13 @@ class Subject:
         translator: that made the outputs, where it is there.
         inputs: that it made them of.
         to: domain that it translated into.
+        draw: makes so many outputs of each input, where it can.
     """
 
     outputs: Images
     references: Images
     pairs: Sequence[tuple[Source, Source]]
+    paired: bool
     extractors: Sequence[Extractor]
     fake: Features
     real: Features
@@ -115,3 +122,4 @@ class Subject:
     translator: Any = None
     inputs: Images | None = None
     to: str | None = None
+    draw: Callable[[int], Sequence[tuple[str, Sequence[Path]]]] | None = None

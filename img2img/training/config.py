@@ -28,6 +28,7 @@ from img2img.methods.base import TranslationModule
 from img2img.networks import discriminators, frozen, generators
 from img2img.networks.base import Discriminator, Generator
 from img2img.networks.frozen.base import FeatureNetwork
+from img2img.training.evaluating import EvaluateOptions
 from img2img.training.signals import seconds_of
 from img2img.training.tracking import WandbOptions
 
@@ -67,6 +68,7 @@ class Training:
         max_time: stop after this time (90m, 1h30m, 1:30:00), with everything saved; the same command continues.
         guard: off, warn (say when something goes wrong, and what to do) or act (do it).
         validations: how often, evenly over the training, held-out images are scored and shown.
+        evaluate: FID and others of img2img evaluate at some of these: every so many, metrics, best_by, images, weights.
         samples: held-out images on the panels.
         save_minutes: minutes between checkpoints; one is also made at each validation, at the end and on Ctrl-C.
         keep_every_images: keep a checkpoint every so many images, besides the last and the best one.
@@ -93,6 +95,7 @@ class Training:
     max_time: str | None = None
     guard: Literal["off", "warn", "act"] = "warn"
     validations: int = 20
+    evaluate: EvaluateOptions = EvaluateOptions()  # noqa: RUF009 (frozen)
     samples: int = 6
     save_minutes: float = 5.0
     keep_every_images: int | None = None

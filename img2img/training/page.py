@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from img2img import report
 from img2img.data.module import ImageData
@@ -12,17 +14,25 @@ from img2img.training.events import health_section, read_events
 from img2img.training.history import TRAINING, VALIDATION, read_history
 
 DECIDING = ("validation/l1", "validation/rkid")
-"""The score that decides which weights are best: the first that there is; smaller is better."""
+"""The score that decides which weights are best unless another is named: the first that there is; smaller is better."""
 
 _MAX_PANELS_SHOWN = 12
 _RECENT = 0.3
 _FEWEST_SCORES = 6
 
 
+def decides(run: Path, scores: Collection[str]) -> str | None:
+    """Return which of some scores decides in a run: what its ``config.yaml`` names, else the first of ``DECIDING``."""
+    config = run / "config.yaml"
+    tree = yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    named = tree.get("training", {}).get("evaluate", {}).get("best_by")
+    return next((name for name in ((f"validation/{named}",) if named else DECIDING) if name in scores), None)
+
+
 def deciding(run: Path) -> list[tuple[float, float]]:
     """Return the deciding scores of a run so far, as (images, score)."""
     history = read_history(run / VALIDATION)
-    return next((history[name] for name in DECIDING if name in history), [])
+    return history.get(decides(run, history) or "", [])
 
 
 def advice(scores: list[tuple[float, float]]) -> str:

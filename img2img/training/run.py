@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -32,6 +33,7 @@ from img2img.schedule import Length
 from img2img.training.checked import say_findings
 from img2img.training.checkpoints import LAST, AtomicCheckpointIO, Checkpoints, newest_whole, sweep
 from img2img.training.config import Resolved, Training
+from img2img.training.evaluating import Evaluating, networks_of
 from img2img.training.faults import in_one_line
 from img2img.training.health import Health
 from img2img.training.history import History
@@ -108,7 +110,10 @@ def train(
         module.schedule()
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    networks = []
     if world.rank == 0:
+        if options.evaluate.every is not None:
+            networks = networks_of(options.evaluate, device, partial(console.print, highlight=False, soft_wrap=True))
         _open_run(run, config, override=override, module=module)
     checkpoint, done = newest_whole(run, console) or (None, {"batches": 0, "images": 0, "seconds": 0.0})
     if options.init_from is not None and checkpoint is None:
@@ -126,9 +131,11 @@ def train(
         return Outcome(run, finished=True, stopped_by=None, images=done["images"], scores={})
     if world.rank == 0 and checkpoint is None:
         say_findings(console, data)
-
+    evaluating = Evaluating(options.evaluate, networks, data, console) if networks else None
+    if evaluating is not None:
+        evaluating.begin(module)
     return _fit(
-        _Made(module, data, options, world, device, precision, switches, config, callbacks),
+        _Made(module, data, options, world, device, precision, switches, config, callbacks, evaluating),
         run,
         checkpoint,
         done,
@@ -148,6 +155,7 @@ class _Made(NamedTuple):
     switches: Speed
     config: Mapping[str, Any]
     callbacks: Sequence[Callback]
+    evaluating: Evaluating | None
 
 
 def _fit(made: _Made, run: Path, checkpoint: Path | None, done: Mapping[str, Any], console: Console) -> Outcome:
@@ -155,7 +163,9 @@ def _fit(made: _Made, run: Path, checkpoint: Path | None, done: Mapping[str, Any
     signals = Signals()
     limit = TimeLimit(None if options.max_time is None else seconds_of(options.max_time))
     throughput, notes = Throughput(console), DataNotes(console)
-    validation = Validation(run, made.data, options.validations, options.samples, made.config, notes, console)
+    validation = Validation(
+        run, made.data, options.validations, options.samples, made.config, notes, console, made.evaluating
+    )
     checkpoints = Checkpoints(run, options.save_minutes, options.keep_every_images, options.keep, validation)
     steps: list[Callback] = [made.switches, throughput, notes, validation, signals, limit, checkpoints]
     if options.guard != "off":  # before validation, whose page shows what it found
@@ -293,6 +303,7 @@ _MAY_CHANGE = {
     "compile",
     "max_time",
     "guard",
+    "evaluate",
     "save_minutes",
     "keep_every_images",
     "keep",

@@ -36,8 +36,9 @@ from img2img.methods.base import TranslationModule
 from img2img.methods.export import directions, translator_file
 from img2img.metrics.random_features import kernel_distance, random_features
 from img2img.training.derived import about_inputs
+from img2img.training.evaluating import Evaluating
 from img2img.training.notes import DataNotes
-from img2img.training.page import DECIDING, deciding, write_run_page
+from img2img.training.page import decides, deciding, write_run_page
 from img2img.training.samples import log_samples
 from img2img.translate.translator import Translator
 
@@ -61,6 +62,7 @@ class Validation(Callback):
         config: the resolved config, for the translator's summary.
         notes: where faults of validation images are said.
         console: where to say the scores.
+        evaluating: measures more at some of them.
     """
 
     def __init__(
@@ -72,7 +74,9 @@ class Validation(Callback):
         config: Mapping[str, Any],
         notes: DataNotes,
         console: Console,
+        evaluating: Evaluating | None = None,
     ) -> None:
+        self.evaluating = evaluating
         self.run, self.data, self.times, self.samples = run, data, times, samples
         self.config, self.notes, self.console = dict(config), notes, console
         self.scores: dict[str, float] = {}
@@ -94,7 +98,7 @@ class Validation(Callback):
         del batch, batch_idx
         assert isinstance(pl_module, TranslationModule)
         too_much = self._spent > _MAX_SHARE * (time.monotonic() - self._began)
-        pl_module.wishes["no_validation"] = trainer.is_global_zero and too_much
+        pl_module.wishes["no_validation"] = trainer.is_global_zero and too_much and not self._evaluates
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -124,7 +128,7 @@ class Validation(Callback):
 
     def _improve(self, module: TranslationModule) -> bool:
         """Keep the translator beside the last one where it scores better than all before."""
-        score = next((self.scores[name] for name in DECIDING if name in self.scores), math.inf)
+        score = self.scores.get(decides(self.run, self.scores) or "", math.inf)
         if self._validated_at != module.batches or not score < self.best:
             return False
         self.best = score
@@ -137,9 +141,18 @@ class Validation(Callback):
         done = module.length.progress(module.images, module.seconds)
         self._next = min((int(done * self.times + 1e-9) + 1) / self.times, 1.0)
 
+    @property
+    def _evaluates(self) -> bool:
+        """Whether the validation that comes next measures more."""
+        number = round(self._next * self.times)
+        return self.evaluating is not None and (self.evaluating.due(number) or number == self.times)
+
     def validate(self, trainer: Trainer, module: TranslationModule) -> None:
         """Score, show, and write translator and page."""
-        began = time.monotonic()
+        evaluated = {}
+        if self._evaluates and self.evaluating is not None:
+            evaluated = self.evaluating.measure(module, time.monotonic() - self._began)
+        began = time.monotonic()  # what was asked for at its interval does not put off validations
         loader = self.data.val_dataloader(_MAX_SCORED_PAIRED if module.paired else _MAX_SCORED_UNPAIRED)
         sums: dict[str, float] = {}
         features: dict[str, list[Tensor]] = {}
@@ -158,10 +171,12 @@ class Validation(Callback):
         self.scores = {f"validation/{name}": total / len(loader) for name, total in sums.items()}
         if not module.paired and len(loader) > 1:
             self.scores |= _random_kids({name: torch.cat(rows) for name, rows in features.items()})
+        self.scores |= evaluated
         for logger in trainer.loggers:
             logger.log_metrics({**self.scores, "images": float(module.images)}, step=module.batches)
         if self.scores:
-            said = ", ".join(f"{k.removeprefix('validation/')} {v:.4f}" for k, v in self.scores.items())
+            own = {name: value for name, value in self.scores.items() if name not in evaluated}
+            said = ", ".join(f"{name.removeprefix('validation/')} {value:.4f}" for name, value in own.items())
             self.console.print(f"validation at {module.images:,} images: {said}", highlight=False)
         self.show(trainer, module)
         self._validated_at = module.batches
