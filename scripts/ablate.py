@@ -231,7 +231,7 @@ def main() -> None:
     length.add_argument("--images", help="length of every training in images")
     length.add_argument("--minutes", help="or in minutes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--batch", type=int, default=4, help="images per batch of fast (4 suits a CPU, 16 a GPU)")
+    parser.add_argument("--batch", type=int, default=1, help="images per batch of fast")
     parser.add_argument("--arms", nargs="+", help="some of them; by default all")
     parser.add_argument("--weights", type=Path, help="file or folder of FID's Inception, looked at first")
     parser.add_argument("words", nargs="*", help="for img2img train, behind --")

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import yaml
 
 from img2img.evaluate.extractors import random_extractor
 from img2img.training.config import differences, resolve
@@ -56,6 +57,11 @@ def test_every_arm_builds_and_differs_from_fast_in_its_part_alone(ablate):
     for name in ("generator", "discriminator"):
         again = found[f"without {name}"].tree["model"]["init_args"][name]
         assert again == published[name]
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "configs" / "datasets").glob("*.yaml")), ids=lambda file: file.stem)
+def test_a_data_set_leaves_the_length_of_a_training_to_the_recipe(file):
+    assert set(yaml.safe_load(file.read_text())) == {"data"}
 
 
 def rows_of(arm, values):
