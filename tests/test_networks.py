@@ -86,6 +86,7 @@ SMALL = {
     "PixelDiscriminator": {"base_channels": 4},
     "ProjectedDiscriminator": {
         "base_channels": 4,
+        "spectral_norm": False,
         "backbone": functools.partial(TinyFeatures, weights=tiny_features()),
     },
 }
