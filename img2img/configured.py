@@ -167,7 +167,10 @@ def factory(description: Mapping[str, Any], base: type) -> functools.partial[Any
     for option in options:
         if option not in known:
             raise ConfigError(f"{cls.__name__} has no option {option!r}{nearest(option, known)}")
-    return functools.partial(cls, **options)
+    made = {
+        k: factory(v, Configured) if isinstance(v, Mapping) and "class_path" in v else v for k, v in options.items()
+    }
+    return functools.partial(cls, **made)
 
 
 def nearest(word: str, choices: Any) -> str:

@@ -24,7 +24,7 @@ from img2img.networks.base import Discriminator, Generator
 from img2img.translate.statistics import reach_px
 
 SIDE = 256
-_FARTHEST_PX = 1024
+_FARTHEST_PX, _LARGEST_PX = 1024, 640
 
 ResUNet = "ResUNetGenerator"
 NAMED: dict[str, dict[str, dict[str, Any]]] = {
@@ -91,15 +91,17 @@ def receptive_field(cls: type, options: dict[str, Any]) -> str:
     network = cls(1, **{**options, **{k: v for k, v in plain.items() if k in inspect.signature(cls).parameters}})
     for parameter in network.parameters():  # positive weights on a positive image: no path is cut
         nn.init.constant_(parameter, 0.01)
-    sides = []
+    sides: list[int] = []
     for scale in range(len(network(torch.ones(1, 1, 256, 256)))):
-        image = torch.ones(1, 1, 640, 640, requires_grad=True)
+        image = torch.ones(1, 1, _LARGEST_PX, _LARGEST_PX, requires_grad=True)
         logits = network(image)[scale]
         middle = logits.shape[-1] // 2
         logits[0, 0, middle, middle].backward()
         assert image.grad is not None
-        sides.append(str(int((image.grad[0, 0] != 0).any(0).sum())))
-    return " and ".join(sides) + " px"
+        sides.append(int((image.grad[0, 0] != 0).any(0).sum()))
+    known = sides[: sides.index(_LARGEST_PX)] if _LARGEST_PX in sides else sides
+    words = [str(side) for side in known] + [f"{_LARGEST_PX} or more"] * (len(known) < len(sides))
+    return " and ".join(words) + " px"
 
 
 def document() -> str:

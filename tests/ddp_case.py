@@ -90,6 +90,8 @@ def main() -> None:
     batch, out, *methods = sys.argv[1:]
     torch.set_num_threads(1)
     judge.EfficientNetLite0 = TinyFeatures  # type: ignore[misc,assignment]
+    # its power iteration takes a step with each pass, and two parts are two passes
+    judge.ProjectedDiscriminator = functools.partial(judge.ProjectedDiscriminator, spectral_norm=False)  # type: ignore[misc,assignment]
     found = {f"{method} {parts}": trained(method, int(batch), parts) for method in methods for parts in (1, 2)}
     torch.save(found, f"{out}.{os.environ.get('RANK', '0')}")
 

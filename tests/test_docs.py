@@ -8,6 +8,7 @@ import shlex
 import pytest
 import yaml
 
+from img2img.shipped import recipes
 from tests.conftest import ROOT, run_command
 
 PAGES = [
@@ -38,6 +39,12 @@ def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)", text) + re.findall(r'src="([^"]+)"', text):
         if not target.startswith("http"):
             assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
+    for target, section in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", text):
+        path = (ROOT / page).parent / target if target else ROOT / page
+        heads = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+        assert section in {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}, (
+            f"{page}: #{section}"
+        )
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -61,6 +68,9 @@ def test_readme_has_the_two_commands_and_the_method_table():
     assert "./scripts/test" in text
     for path in (ROOT / "configs").glob("*.yaml"):
         assert path.name in text + (ROOT / "configs/README.md").read_text(), path.name
+    for method, files in recipes().items():
+        (row,) = (line for line in text.splitlines() if line.startswith(f"| [`{method}`](docs/methods.md#"))
+        assert all(f"(configs/{path.name})" in row for path in files.values()), method
 
 
 def test_contributing_is_short_and_citation_is_valid():

@@ -51,7 +51,9 @@ class TinyFeatures(FeatureNetwork):
     def __init__(self, weights: str | None = None):
         super().__init__()
         self.weights, self.sha256, self.shares, self.channels = weights, "", (1 / 3,) * 3, (2, 3, 4)
-        self.layers = nn.ModuleList(nn.Conv2d(i, o, 3, 2, 1) for i, o in pairwise((3, *self.channels)))
+        with torch.random.fork_rng():
+            torch.manual_seed(7)
+            self.layers = nn.ModuleList(nn.Conv2d(i, o, 3, 2, 1) for i, o in pairwise((3, *self.channels)))
 
     def features(self, images):
         found = [as_photos(images, normalise=True)]
@@ -67,9 +69,7 @@ class TinyFeatures(FeatureNetwork):
 def tiny_features():
     """A file of its weights."""
     path = Path(tempfile.mkdtemp(prefix="img2img-")) / "tiny.pth"
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
-        torch.save(TinyFeatures().state_dict(), path)
+    torch.save({name: 2 * tensor for name, tensor in TinyFeatures().state_dict().items()}, path)
     return str(path)
 
 
@@ -86,6 +86,7 @@ SMALL = {
     "PixelDiscriminator": {"base_channels": 4},
     "ProjectedDiscriminator": {
         "base_channels": 4,
+        "spectral_norm": False,
         "backbone": functools.partial(TinyFeatures, weights=tiny_features()),
     },
 }

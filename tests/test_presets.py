@@ -87,7 +87,10 @@ def test_another_class_in_a_later_config_brings_its_own_options(tmp_path):
         "model: {class_path: img2img.Pix2Pix, init_args: {generator: {class_path: img2img.ResNetGenerator}}}"
     )
     tree = resolve(["-c", str(shipped("configs", "pix2pix.yaml")), "-c", str(path), "--data.root=x"]).tree
-    assert "depth" not in tree["model"]["init_args"]["generator"]["init_args"]
+    plain = resolve(["--model=Pix2Pix", "--model.generator=ResNetGenerator", "--data.root=x"]).tree
+    found, expected = (one["model"]["init_args"]["generator"] for one in (tree, plain))
+    assert found == expected, "nor are those that both know by one name, such as norm and dropout"
+    assert tree["model"]["init_args"]["l1_weight"] == 100
 
 
 def test_the_command_shows_a_preset_and_flags_win():

@@ -29,6 +29,7 @@ from img2img.networks import discriminators, frozen, generators
 from img2img.networks.base import Discriminator, Generator
 from img2img.networks.frozen.base import FeatureNetwork
 from img2img.training.evaluating import EvaluateOptions
+from img2img.training.layers import class_name, read_yaml, without_replaced
 from img2img.training.signals import seconds_of
 from img2img.training.tracking import WandbOptions
 
@@ -165,7 +166,7 @@ def differences(tree: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]
         before = default.get(key)
         if value == before:
             continue
-        if isinstance(value, dict) and isinstance(before, dict) and _class_name(value) == _class_name(before):
+        if isinstance(value, dict) and isinstance(before, dict) and class_name(value) == class_name(before):
             found[key] = differences(value, before)
         else:
             found[key] = value
@@ -195,7 +196,7 @@ def resolve(words: Sequence[str]) -> Resolved:
     parser.link_arguments("training.seed", "data.seed")
     parser.link_arguments("model", "data.paired", compute_fn=_is_paired)
     try:
-        resolved = Resolved(parser, parser.parse_args(list(words)))
+        resolved = Resolved(parser, parser.parse_args(without_replaced(words)))
     except ArgumentError as error:
         raise ConfigError(_in_one_line(str(error))) from error
     if refused:
@@ -250,7 +251,7 @@ def _check_keys(words: Sequence[str]) -> None:
         word = remaining.pop(0)
         name, equals, value = word.partition("=")
         if name in {"-c", "--config"}:
-            _merge(tree, _read_yaml(Path(value if equals else remaining.pop(0) if remaining else "")))
+            _merge(tree, read_yaml(Path(value if equals else remaining.pop(0) if remaining else "")))
             continue
         if not name.startswith("--"):
             raise ConfigError(f"{word}: expected an option such as --model.cycle_weight 5")
@@ -324,30 +325,13 @@ def _subclasses(base: type) -> list[type]:
 def _merge(into: dict[str, Any], new: dict[str, Any]) -> None:
     for key, value in new.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict):
-            if _class_name(value) not in {None, _class_name(into[key])}:
+            if class_name(value) not in {None, class_name(into[key])}:
                 into[key] = {}  # another class: the options of the one before are not its own
             _merge(into[key], value)
         elif isinstance(value, dict) and isinstance(into.get(key), str):
             into[key] = {"class_path": into[key], **value}
         else:
             into[key] = value
-
-
-def _class_name(part: dict[str, Any]) -> str | None:
-    path = part.get("class_path")
-    return None if path is None else str(path).rpartition(".")[2]
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"-c {path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"-c {path}: not valid YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(tree, dict):
-        raise ConfigError(f"-c {path}: expected sections model, data and training, got {type(tree).__name__}")
-    return tree
 
 
 def _of_the_part(message: str) -> str:

@@ -21,6 +21,8 @@ from img2img.networks.layers.norm import NormName, needs_bias, norm2d
 from img2img.networks.layers.spectral import normalise_spectrum
 from img2img.networks.layers.stages import stages
 
+_EPS = 1e-8
+
 
 class ProjectedDiscriminator(Discriminator):
     """Judges mixed features of a frozen network, one small head for each of its sizes (arXiv 2111.01007, section 3.2).
@@ -30,9 +32,10 @@ class ProjectedDiscriminator(Discriminator):
     mixing never learns. A head is a 3x3 convolution, LeakyReLU(0.2) and a 3x3 convolution to one logit, so with
     EfficientNet-Lite0 there are maps of 1/4, 1/8, 1/16 and 1/32 of the image's sides.
 
-    Where it differs from the paper: heads of two layers and one logit a place, in place of deeper ones that end in 4x4
-    maps, since a translation is judged place by place; one width for all sizes, where the published code doubles it;
-    images are looked at in their own size.
+    Where it differs from the paper: mixed features are brought to a mean square of 1 in each image, where the published
+    code has batch norm, which a batch of 1 does not take; heads of two layers and one logit a place, in place of deeper
+    ones that end in 4x4 maps, since a translation is judged place by place; one width for all sizes, where the code
+    doubles it; images are looked at in their own size.
 
     The frozen network is no part of the ``state_dict``; :func:`img2img.methods.frozen.load_backbones` gives it its
     weights when a training begins. The mixing is part of it.
@@ -89,8 +92,9 @@ class ProjectedDiscriminator(Discriminator):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move the frozen network along, whatever moves this one."""
-        self.backbone._apply(fn, recurse)  # noqa: SLF001 (as torch does with submodules)
-        return super()._apply(fn, recurse)
+        self.backbone._apply(fn, recurse)  # type: ignore[no-untyped-call]  # noqa: SLF001 (as torch does)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def features(self, images: Tensor) -> list[list[Tensor]]:
         """Judge [B, in_channels, H, W], sides from 32 px; the first scale is the finest."""
@@ -98,7 +102,7 @@ class ProjectedDiscriminator(Discriminator):
         return [stages(head, one) for head, one in zip(self.heads, mixed, strict=True)]  # type: ignore[arg-type]
 
     def project(self, images: Tensor) -> list[Tensor]:
-        """Return mixed features [B, base_channels, h, w], the finest first."""
+        """Return mixed features [B, base_channels, h, w] whose mean square is 1 in every image, the finest first."""
         count, channels, height, width = images.shape
         seen = self.backbone.features(images.reshape(-1, channels // self.pictures, height, width))[1:]
         mixed: list[Tensor] = []
@@ -108,7 +112,7 @@ class ProjectedDiscriminator(Discriminator):
             if mixed:
                 features = features + F.interpolate(mixed[0], features.shape[-2:], mode="bilinear")
             mixed.insert(0, F.conv2d(features, self.get_buffer(f"across_scales_{level}"), padding=1))
-        return mixed
+        return [one / one.square().mean((1, 2, 3), keepdim=True).add(_EPS).sqrt() for one in mixed]
 
 
 def _random(out_channels: int, in_channels: int, kernel: int) -> Tensor:
