@@ -60,7 +60,7 @@ def check_names(metrics: Sequence[str], measurements: Sequence[Measurement] = ME
     """
     known = [name for measurement in measurements for name in measurement.names]
     for name in metrics:
-        if not any(name == one or name.startswith(f"{one}_") for one in known):
+        if not any(name == one or name.startswith(f"{one}_") or one.startswith(f"{name}_") for one in known):
             raise ConfigError(f"--metrics {name}: expected some of {', '.join(known)}{nearest(name, known)}")
 
 
