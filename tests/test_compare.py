@@ -90,8 +90,8 @@ def test_a_checkpoint_shows_its_averaged_weights_unless_raw_is_said(pairs, tmp_p
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-def test_ctrl_c_leaves_no_page_and_no_traceback(model, pairs, tmp_path):
-    words = (model, pairs / "line", "--out", tmp_path / "p.html", "--size", "1500", "--precision", "fp32")
+def test_ctrl_c_leaves_no_page_and_says_no_more(model, pairs, tmp_path):
+    words = (model, pairs / "line", "--out", tmp_path / "p.html", "--size", "400", "--precision", "fp32")
     process = subprocess.Popen(
         [sys.executable, "-m", "img2img", "compare", *map(str, words)],
         stdout=subprocess.PIPE,
@@ -105,7 +105,7 @@ def test_ctrl_c_leaves_no_page_and_no_traceback(model, pairs, tmp_path):
         said, _ = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert (process.returncode, said.strip()) == (130, "interrupted")
+    assert (process.returncode, said.strip()) == (130, "")
     assert not list(tmp_path.glob("*.html*"))
 
 
