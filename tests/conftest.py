@@ -12,6 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import contextlib
 import dataclasses
 import io
+import shutil
 import subprocess
 import sys
 import warnings
@@ -199,6 +200,21 @@ def run_here(*words: object, code: int | None = 0) -> Said:
     said = Said(out.getvalue(), err.getvalue(), int(found))
     assert code is None or found == code, f"exit {found}, expected {code}\n{said.stdout}\n{said.stderr}"
     return said
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def in_chromium(tmp_path: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    """Open a page in a browser without a window that asks the network for nothing of its own."""
+    quiet = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync")
+    quiet += (
+        "--disable-background-networking",
+        "--disable-component-update",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    )
+    command = [str(CHROMIUM), *quiet, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 _TINY = (

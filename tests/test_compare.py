@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 from collections import Counter
 
+import numpy as np
 import pytest
+from PIL import Image
 
+import img2img
 from img2img.checkpoint import load_translator, save_translator
 from img2img.evaluate.blind import deal
 from img2img.evaluate.votes import Share
-from tests.conftest import run_here
+from img2img.networks.generators.resnet import ResNetGenerator
+from tests.conftest import TINY_PIX2PIX, run_here
+from tests.test_checkpoint import a_file
 
 
 @pytest.fixture
@@ -60,6 +70,45 @@ def test_a_blind_page_names_nobody_until_votes_are_counted(model, other, pairs, 
     assert "not counted" in said
 
 
+def test_a_checkpoint_shows_its_averaged_weights_unless_raw_is_said(pairs, tmp_path):
+    """As the translator of the same moment does, which the training wrote by another way."""
+    run, shown = tmp_path / "run", {}
+    words = (*TINY_PIX2PIX, "--domains", "line", "colour", "--training.validations", 1, "--images", 8, "--out", run)
+    run_here("train", "--method", "pix2pix", "--data", pairs, *words)
+    last, source = run / "checkpoints" / "last.ckpt", pairs / "line" / "03.png"
+    for weights, more in (("ema", ()), ("ema", ("--weights", "ema")), ("raw", ("--weights", "raw"))):
+        run_here("compare", last, source, "--out", tmp_path / "p.html", *more, "--precision", "fp32")
+        picture = np.asarray(Image.open(io.BytesIO(pngs((tmp_path / "p.html").read_text())[1])))
+        with Image.open(source) as image:
+            expected = img2img.load(run, "cpu", weights=weights, precision="fp32")(image)
+        assert np.array_equal(picture, np.asarray(expected)), weights
+        shown[weights] = picture
+    assert not np.array_equal(shown["ema"], shown["raw"])
+    (last.parent / "torn.ckpt").write_bytes(last.read_bytes()[:1000])
+    done = run_here("compare", last.parent / "torn.ckpt", source, "--out", tmp_path / "p.html", code=1)
+    assert "torn.ckpt: damaged or not a checkpoint" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_ctrl_c_leaves_no_page_and_says_no_more(model, pairs, tmp_path):
+    words = (model, pairs / "line", "--out", tmp_path / "p.html", "--size", "400", "--precision", "fp32")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "img2img", "compare", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        assert "translating by" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, said.strip()) == (130, "")
+    assert not list(tmp_path.glob("*.html*"))
+
+
 def test_trials_are_fair_and_repeatable():
     dealt = deal("real", 30, 2, 40, 10, seed=3)
     assert dealt == deal("real", 30, 2, 40, 10, seed=3) != deal("real", 30, 2, 40, 10, seed=4)
@@ -78,6 +127,9 @@ def test_wilson_and_chance():
 
 def test_what_cannot_be_is_one_line(model, pairs, tmp_path):
     (tmp_path / "v.json").write_text("{}")
+    (tmp_path / "alone.ckpt").write_text("")
+    other_way = tmp_path / "back.safetensors"
+    save_translator(other_way, a_file(ResNetGenerator, ("colour:line",), num_blocks=1)[0])
     out = ("--out", tmp_path / "x.html")
     for words, message in (
         ((model, pairs / "line"), "--out is missing"),
@@ -86,6 +138,11 @@ def test_what_cannot_be_is_one_line(model, pairs, tmp_path):
         ((model, pairs / "line", "--blind", "better", *out), "two MODELs or more"),
         ((model, pairs / "line", "--to", "zebra", *out), "cannot translate to 'zebra'"),
         (("--votes", tmp_path / "v.json"), "not votes saved by"),
+        ((model, pairs / "line", "--blind", "maybe", *out), "expected real, better"),
+        ((model, pairs / "line", "--weights", "mean", *out), "expected ema, raw"),
+        ((model, model, pairs / "line", *out), "one is given twice"),
+        ((model, other_way, pairs / "line", *out), "expected one direction for all"),
+        ((tmp_path / "alone.ckpt", pairs / "line", *out), "a checkpoint is read beside its run's translator"),
         ((model, pairs / "line", "--references", tmp_path, *out), "expected references named as the inputs"),
     ):
         done = run_here("compare", *words, code=1)

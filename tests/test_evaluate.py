@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import re
 import shutil
 import warnings
 from pathlib import Path
@@ -27,7 +28,7 @@ from img2img.evaluate.weights import TORCH_FIDELITY, TORCHSCRIPT, WeightsFile, W
 from img2img.metrics.frechet import frechet_distance
 from img2img.metrics.random_features import kernel_distance
 from img2img.networks.generators.styled import StyledGenerator
-from tests.conftest import ROOT, drawing, photo, run_here
+from tests.conftest import CHROMIUM, ROOT, drawing, in_chromium, photo, run_here
 from tests.test_checkpoint import a_file
 
 pytestmark = pytest.mark.usefixtures("no_weights")
@@ -195,6 +196,24 @@ def test_files_become_json_that_reads_back_and_a_page(tmp_path, sets):
     assert "data:image/" in text
     low, high = data["numbers"]["rkid"]["interval_95"]
     assert low < data["numbers"]["rkid"]["value"] < high
+
+
+SEEN = """<script>addEventListener("load", () => {
+  const images = [...document.images];
+  document.body.dataset.seen = images.filter((image) => image.naturalWidth).length + " of " + images.length;
+  document.body.dataset.wide = document.documentElement.scrollWidth > innerWidth;
+});</script></html>"""
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")
+def test_a_page_opens_from_disk_with_all_pictures_and_no_wider_than_the_window(tmp_path, sets):
+    page = tmp_path / "a.html"
+    words = ("--paired", "--metrics", "rkid,l1,psnr", "--page", page, "--device", "cpu")
+    run_here("evaluate", sets["noise"], sets["references"], *words)
+    page.write_text(page.read_text().replace("</html>", SEEN))
+    done = in_chromium(tmp_path, "--window-size=900,8000", "--dump-dom", page.as_uri())
+    found = dict(re.findall(r'data-(seen|wide)="([^"]*)"', done.stdout))
+    assert found == {"seen": "24 of 24", "wide": "false"}, done.stderr[-500:]
 
 
 def test_against_tells_a_difference_from_noise(tmp_path, sets):

@@ -31,7 +31,7 @@ from img2img.exchange.agreement import Difference
 from img2img.exchange.exporting import METADATA_FILE, OPSET, export
 from img2img.exchange.graph import captured
 from img2img.networks.base import Generator
-from tests.conftest import ROOT, drawing
+from tests.conftest import CHROMIUM, ROOT, drawing, in_chromium
 from tests.discover import GENERATORS
 from tests.test_checkpoint import a_file
 
@@ -269,7 +269,6 @@ def test_the_command_refuses_in_one_line(tmp_path, ready, monkeypatch, capsys, w
 
 
 RUNTIME = ROOT / "examples/web/ort/ort.wasm.min.js"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 WAIT = """
@@ -312,18 +311,8 @@ def test_the_page_translates_in_a_browser(tmp_path, ready):
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        done = subprocess.run(
-            [
-                *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-                *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-                *(f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=30000", "--dump-dom"),
-                f"http://127.0.0.1:{server.server_port}/index.html?image=in.png",
-            ],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        address = f"http://127.0.0.1:{server.server_port}/index.html?image=in.png"
+        done = in_chromium(tmp_path, "--virtual-time-budget=30000", "--dump-dom", address)
     finally:
         server.shutdown()
         server.server_close()

@@ -60,7 +60,7 @@ def check_names(metrics: Sequence[str], measurements: Sequence[Measurement] = ME
     """
     known = [name for measurement in measurements for name in measurement.names]
     for name in metrics:
-        if not any(name == one or name.startswith(f"{one}_") for one in known):
+        if not _named(name, known):
             raise ConfigError(f"--metrics {name}: expected some of {', '.join(known)}{nearest(name, known)}")
 
 
@@ -102,4 +102,9 @@ def names_of(found: Found) -> list[str]:
 
 
 def _concerns(measurement: Measurement, metrics: Sequence[str]) -> bool:
-    return any(name == one or name.startswith(f"{one}_") for name in metrics for one in measurement.names)
+    return any(_named(name, measurement.names) for name in metrics)
+
+
+def _named(name: str, known: Sequence[str]) -> bool:
+    """Tell whether a name is known, is that of one after another resizing, or of several (``diversity``)."""
+    return any(name == one or name.startswith(f"{one}_") or one.startswith(f"{name}_") for one in known)
