@@ -189,8 +189,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     """Return the measurements as Markdown: one line an arm, and what each part gains, paired by seed."""
     metrics = {name: head for name, head in METRICS.items() if all(name in row for row in rows)}
     lines = [
-        "| arm | what | seeds | " + " | ".join(metrics.values()) + " | images | updates |",
-        "|---|---|---|" + "---|" * (len(metrics) + 2),
+        "| arm | what | seeds | " + " | ".join(metrics.values()) + " | images | updates | minutes |",
+        "|---|---|---|" + "---|" * (len(metrics) + 3),
     ]
     by_arm: dict[str, dict[int, dict[str, Any]]] = {}
     for row in rows:
@@ -198,6 +198,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     for arm, of_seed in by_arm.items():
         scores = [_spread([row[name] for row in of_seed.values()]) for name in metrics]
         counts = [f"{statistics.mean(row[name] for row in of_seed.values()):,.0f}" for name in ("images", "updates")]
+        counts.append(f"{statistics.mean(row['minutes'] for row in of_seed.values()):.1f}")
         lines.append(f"| {arm} | {ABOUT[arm]} | {len(of_seed)} | " + " | ".join([*scores, *counts]) + " |")
     if WHOLE in by_arm:
         lines += ["", f"What `{WHOLE}` gains over each arm, by pairs of one seed (positive: `{WHOLE}` is better):", ""]
@@ -250,7 +251,10 @@ def main() -> None:
             if len(rows) == 1:
                 run = plan.out / f"{arm.replace(' ', '-')}-{seed}"
                 rows.insert(
-                    0, rows[0] | {"arm": COPYING, "images": 0, "updates": 0} | _scores_of_copying(run, plan.inception)
+                    0,
+                    rows[0]
+                    | {"arm": COPYING, "images": 0, "updates": 0, "minutes": 0}
+                    | _scores_of_copying(run, plan.inception),
                 )
             (plan.out / "table.json").write_text(json.dumps(rows, indent=2))
             (plan.out / "table.md").write_text(table(rows))
