@@ -18,6 +18,7 @@ PAGES = [
     "datasets/README.md",
     "docs/compare.md",
     "docs/data.md",
+    "docs/distill.md",
     "docs/evaluation.md",
     "docs/export.md",
     "docs/methods.md",
@@ -29,6 +30,7 @@ PAGES = [
     "docs/numbers.md",
     "docs/photos.md",
     "docs/recipes.md",
+    "translators/README.md",
 ]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import tempfile
+from pathlib import Path
 from typing import get_args, get_type_hints
 
 import lightning
@@ -13,6 +15,8 @@ from torch.utils.data import DataLoader
 
 import img2img
 from img2img.batch import Batch
+from img2img.checkpoint import TranslatorFile, header_of, save_translator, tensors_of
+from img2img.configured import describe
 from img2img.data.datasets import Item, collate
 from img2img.methods.critic import Critic
 from img2img.methods.judge import Judge
@@ -23,7 +27,7 @@ from tests.discover import DISCRIMINATORS, GENERATORS, METHODS
 from tests.test_networks import SMALL
 
 SMALL_G = {
-    **{name: SMALL[name] for name in ("LocalEnhancer", "SpadeGenerator", "StyledGenerator")},
+    **{name: SMALL[name] for name in ("LocalEnhancer", "SeparableGenerator", "SpadeGenerator", "StyledGenerator")},
     "UNetGenerator": {"depth": 4, "base_channels": 4, "dropout": 0.0},
     "ResNetGenerator": {"num_blocks": 1, "base_channels": 4},
     "ResUNetGenerator": {"widths": (4, 8), "num_blocks": 1, "base_channels": 4},
@@ -36,11 +40,25 @@ SMALL_D = {
 }
 
 
+@functools.cache
+def teacher_file(generator="ResNetGenerator", channels=(3, 3)):
+    """An untrained teacher: how it is described, and its file."""
+    torch.manual_seed(1)
+    described = functools.partial(getattr(img2img, generator), **SMALL_G[generator])
+    network = described(*channels)
+    path = Path(tempfile.mkdtemp()) / "teacher.safetensors"
+    header = header_of(("a", "b"), {"a:b": network}, {"a:b": describe(network)}, {}, {"method": "Pix2Pix"})
+    save_translator(path, TranslatorFile(header, tensors_of("a:b", network, "raw")))
+    return {"teacher": described, "weights": str(path)}
+
+
 def build(method, generator="ResNetGenerator", discriminator="PatchDiscriminator", **options):
+    taught = teacher_file() if method is img2img.Distill and "teacher" not in options else {}
     torch.manual_seed(0)
     return method(
         generator=functools.partial(getattr(img2img, generator), **SMALL_G[generator]),
         discriminator=functools.partial(getattr(img2img, discriminator), **SMALL_D[discriminator]),
+        **taught,
         **options,
     )
 

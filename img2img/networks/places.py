@@ -76,7 +76,7 @@ def _outputs(generator: Generator) -> list[_Output]:
             seen.append(_Output(name, output.shape[1], side // output.shape[-1]))
 
     for name, layer in twin.named_modules():
-        if name:
+        if name and ".parametrizations." not in f".{name}.":  # whose outputs are weights
             layer.register_forward_hook(functools.partial(note, name))
     with torch.no_grad():
         twin(source)

@@ -83,12 +83,14 @@ def compare(teacher: Path, student: Path, direction: str, data: ImageData, at_mo
             for name, path in small.items():
                 found = measure("auto", path, root / "source", count, root / f"{name}{number}")
                 speeds[name].append(found.images_per_s)
-        costs = {name: _cost(file, direction) for name, file in files.items()}
+        costs = [_cost(file, direction) for file in files.values()]
+        sizes = [path.stat().st_size for path in small.values()]
+        medians = [statistics.median(found) for found in speeds.values()]
         rows = [
-            Row("parameters", *(float(costs[name][0]) for name in names)),
-            Row(f"multiplications at {_COST_SIDE_PX} px", *(float(costs[name][1]) for name in names)),
-            Row("bytes of the file", *(float(path.stat().st_size) for path in small.values())),
-            Row("images/s", *(statistics.median(found) for found in speeds.values())),
+            Row("parameters", costs[0][0], costs[1][0]),
+            Row(f"multiplications at {_COST_SIDE_PX} px", costs[0][1], costs[1][1]),
+            Row("bytes of the file", sizes[0], sizes[1]),
+            Row("images/s", medians[0], medians[1]),
         ]
         asked = Asked((*_PAIRED, *_UNPAIRED) if data.paired else _UNPAIRED, resizes=("pytorch",), download=False)
         real = Images.below(root / "target")
