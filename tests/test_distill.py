@@ -116,14 +116,12 @@ def test_a_student_comes_nearer_to_any_teacher_and_leaves_it_as_it_is(teacher):
 
 def test_every_weight_is_a_loss_and_0_takes_it_out():
     module = build(img2img.Distill, target_weight=1.0)
-    module.setup("fit")
     weights = {"output": "output_weight", "l1": "target_weight", "features": "feature_weight"}
     weights["adversarial"] = "adversarial_weight"
     found = losses_of(module, 0.5)
     assert set(found["generator"]) == {f"generator/{name}" for name in weights}
     for name, option in weights.items():
         module = build(img2img.Distill, **{"target_weight": 1.0, option: 0.0})
-        module.setup("fit")
         found = losses_of(module, 0.5)
         assert set(found["generator"]) == {f"generator/{other}" for other in weights if other != name}
         assert bool(found["discriminator"]) == (name != "adversarial")
@@ -134,7 +132,6 @@ def test_without_pairs_the_teachers_translation_is_the_real_one(monkeypatch):
     monkeypatch.setattr(Judge, "fool", lambda j, d, real, *_: seen.append(real) or {"adversarial": real.sum()})
     for paired in (True, False):
         module = build(img2img.Distill, paired=paired)
-        module.setup("fit")
         batch, step = batch_of(), step_at()
         images = module.generate(batch, step)
         module.turn(module.players()[1], batch, images, step)

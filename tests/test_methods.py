@@ -15,8 +15,6 @@ from torch.utils.data import DataLoader
 
 import img2img
 from img2img.batch import Batch
-from img2img.checkpoint import TranslatorFile, header_of, save_translator, tensors_of
-from img2img.configured import describe
 from img2img.data.datasets import Item, collate
 from img2img.methods.critic import Critic
 from img2img.methods.judge import Judge
@@ -41,26 +39,27 @@ SMALL_D = {
 
 
 @functools.cache
-def teacher_file(generator="ResNetGenerator", channels=(3, 3)):
+def teacher_file(generator="ResNetGenerator"):
     """An untrained teacher: how it is described, and its file."""
     torch.manual_seed(1)
     described = functools.partial(getattr(img2img, generator), **SMALL_G[generator])
-    network = described(*channels)
     path = Path(tempfile.mkdtemp()) / "teacher.safetensors"
-    header = header_of(("a", "b"), {"a:b": network}, {"a:b": describe(network)}, {}, {"method": "Pix2Pix"})
-    save_translator(path, TranslatorFile(header, tensors_of("a:b", network, "raw")))
+    img2img.save(img2img.Pix2Pix(described), path)
     return {"teacher": described, "weights": str(path)}
 
 
 def build(method, generator="ResNetGenerator", discriminator="PatchDiscriminator", **options):
     taught = teacher_file() if method is img2img.Distill and "teacher" not in options else {}
     torch.manual_seed(0)
-    return method(
+    module = method(
         generator=functools.partial(getattr(img2img, generator), **SMALL_G[generator]),
         discriminator=functools.partial(getattr(img2img, discriminator), **SMALL_D[discriminator]),
         **taught,
         **options,
     )
+    if taught:
+        module.setup("fit")  # as a Trainer does: these tests also look at turns without one
+    return module
 
 
 def batch_of(count=2, channels_a=3, channels_b=3, side=32, seed=0):

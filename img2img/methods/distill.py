@@ -156,7 +156,7 @@ class Distill(TranslationModule):
 
     def generate(self, batch: Batch, step: Step) -> Images:
         """Translate the sources with both networks; no graph is kept when the generator passes."""
-        teacher = self._teacher[0].to(batch.a.device)
+        teacher = self._teacher[0].to(batch.a)  # device and precision
         own, other = self._places
         with torch.no_grad(), watched(teacher, other) as taught_features:
             taught = teacher(batch.a)

@@ -86,7 +86,7 @@ def _outputs(generator: Generator) -> list[_Output]:
 
 @contextlib.contextmanager
 def watched(generator: Generator, places: Mapping[str, Place]) -> Iterator[dict[str, Tensor]]:
-    """Keep the features of some places while the generator runs.
+    """Keep the features of some places while the generator runs, which it does eagerly: a compiled one hides them.
 
     Args:
         generator: whose places they are.
@@ -105,7 +105,8 @@ def watched(generator: Generator, places: Mapping[str, Place]) -> Iterator[dict[
         for name, place in places.items()
     ]
     try:
-        yield kept
+        with torch.compiler.set_stance("force_eager"):
+            yield kept
     finally:
         for hook in hooks:
             hook.remove()
