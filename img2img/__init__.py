@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from img2img.methods.cut import CUT
     from img2img.methods.cyclegan import CycleGAN
     from img2img.methods.dclgan import DCLGAN
+    from img2img.methods.distill import Distill
     from img2img.methods.export import save
     from img2img.methods.optimization import Optimization
     from img2img.methods.pix2pix import Pix2Pix
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from img2img.networks.discriminators.projected import ProjectedDiscriminator
     from img2img.networks.generators.enhancer import LocalEnhancer
     from img2img.networks.generators.resnet import ResNetGenerator
+    from img2img.networks.generators.separable import SeparableGenerator
     from img2img.networks.generators.spade import SpadeGenerator
     from img2img.networks.generators.styled import StyledGenerator
     from img2img.networks.generators.unet import UNetGenerator
@@ -39,6 +41,7 @@ __all__ = [
     "CycleGAN",
     "DataError",
     "Discriminator",
+    "Distill",
     "FeatureGenerator",
     "Generator",
     "ImageData",
@@ -55,6 +58,7 @@ __all__ = [
     "ResNetGenerator",
     "ResUNetGenerator",
     "RunError",
+    "SeparableGenerator",
     "SpadeGenerator",
     "StyledGenerator",
     "TranslationModule",
@@ -73,6 +77,7 @@ _HOME = {
     "CycleGAN": "methods.cyclegan",
     "DataError": "errors",
     "Discriminator": "networks.base",
+    "Distill": "methods.distill",
     "FeatureGenerator": "networks.base",
     "Generator": "networks.base",
     "ImageData": "data.module",
@@ -89,6 +94,7 @@ _HOME = {
     "ResNetGenerator": "networks.generators.resnet",
     "ResUNetGenerator": "networks.generators.resunet",
     "RunError": "errors",
+    "SeparableGenerator": "networks.generators.separable",
     "SpadeGenerator": "networks.generators.spade",
     "StyledGenerator": "networks.generators.styled",
     "TranslationModule": "methods.base",

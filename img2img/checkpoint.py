@@ -25,6 +25,7 @@ from img2img.image import atomically
 from img2img.networks.base import Generator
 from img2img.networks.latent import LatentGenerator
 from img2img.networks.layers.spectral import settle_spectrum
+from img2img.shipped import bundled
 
 FORMAT = 1
 FILE_NAME = "translator.safetensors"
@@ -52,6 +53,11 @@ class TranslatorFile:
         """Directions such as ``line:colour``, the main one first."""
         return list(self.header["directions"])
 
+    def weights(self, direction: str) -> list[Weights]:
+        """Return which weights there are of a direction, those that translate by default first."""
+        both: tuple[Weights, Weights] = ("ema", "raw")
+        return [w for w in both if any(name.startswith(f"{direction}/{w}/") for name in self.tensors)]
+
     def generator(self, direction: str, weights: Weights | None = None, *, settled: bool = True) -> Generator:
         """Build the generator of a direction with its weights.
 
@@ -63,10 +69,14 @@ class TranslatorFile:
         Raises:
             ModelFileError: if class, options or tensors do not fit together.
         """
-        available = [w for w in ("ema", "raw") if any(name.startswith(f"{direction}/{w}/") for name in self.tensors)]
+        available = self.weights(direction)
         chosen = weights or (available[0] if available else "raw")
         prefix = f"{direction}/{chosen}/"
-        state = {name.removeprefix(prefix): tensor for name, tensor in self.tensors.items() if name.startswith(prefix)}
+        state = {
+            name.removeprefix(prefix): tensor.float() if tensor.dtype == torch.float16 else tensor
+            for name, tensor in self.tensors.items()
+            if name.startswith(prefix)
+        }
         if not state:
             raise ModelFileError(
                 f"the translator has no {chosen} weights for {direction}; it has {', '.join(available) or 'none'}"
@@ -203,13 +213,27 @@ def read_header(path: Path) -> dict[str, Any]:
     return _open_header(path)[1]
 
 
-def _open_header(path: Path) -> tuple[Path, dict[str, Any]]:
+def find_translator(path: Path) -> Path:
+    """Return the file of a translator: of a run folder its own, of a name that ships (``line2flat``) the shipped one.
+
+    Raises:
+        ModelFileError: if there is none.
+    """
+    if not path.exists():
+        ours = bundled()
+        if path.name in ours and path == Path(path.name):
+            return ours[path.name]
+        also = f"; by name there is {', '.join(ours)}" if ours else ""
+        raise ModelFileError(f"{path}: no such translator file or run folder{also}")
     if path.is_dir():
         if not (path / FILE_NAME).is_file():
             raise ModelFileError(f"{path}: this folder has no {FILE_NAME}; a run gets one at its first validation")
-        path = path / FILE_NAME
-    if not path.is_file():
-        raise ModelFileError(f"{path}: no such translator file or run folder")
+        return path / FILE_NAME
+    return path
+
+
+def _open_header(path: Path) -> tuple[Path, dict[str, Any]]:
+    path = find_translator(path)
     with path.open("rb") as file:
         start = file.read(16)
     # a safetensors file begins with the length of its header in 8 bytes, any of which, and then the header's brace

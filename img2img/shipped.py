@@ -1,4 +1,4 @@
-"""Where configs, sample and as-published loop are: inside the wheel, or beside the package in a clone."""
+"""Where configs, sample, translators and as-published loop are: inside the wheel, or beside the package in a clone."""
 
 from __future__ import annotations
 
@@ -30,8 +30,17 @@ def recipes() -> dict[str, dict[str, Path]]:
     for path in sorted(shipped("configs").glob("*.yaml")):
         method, _, recipe = path.stem.partition("-")
         found.setdefault(method, {})[recipe or "default"] = path
-    found.pop("demo", None)  # a recipe for the demo's own data and time
+    for own in ("demo", "bundled", "distill"):  # of one data set and time, or of a command of its own
+        found.pop(own, None)
     return found
+
+
+def bundled() -> dict[str, Path]:
+    """List the translators that ship with the package, by the name that stands for them where a file is asked for."""
+    try:
+        return {path.stem: path for path in sorted(shipped("translators").glob("*.safetensors"))}
+    except ConfigError:
+        return {}
 
 
 def presets() -> dict[str, Path]:

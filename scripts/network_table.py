@@ -2,9 +2,8 @@
 
 Usage: python scripts/network_table.py > docs/networks.md
 
-Parameters and multiplications are counted by running the network without memory (torch's ``meta`` device); a
-multiplication is half of the floating-point operations of torch's own counter, so what two convolutions merged into one
-save is saved here too. How far a network looks is measured by what reaches its output, statistics of norms apart.
+Parameters and multiplications are those of ``img2img.networks.cost``. How far a network looks is measured by what
+reaches its output, statistics of norms apart.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from img2img.networks import discriminators, generators
 from img2img.networks.base import Discriminator, Generator
+from img2img.networks.cost import cost
 from img2img.translate.statistics import reach_px
 
 SIDE = 256
 _FARTHEST_PX, _LARGEST_PX = 1024, 640
 
-ResUNet = "ResUNetGenerator"
+ResUNet, Separable = "ResUNetGenerator", "SeparableGenerator"
 NAMED: dict[str, dict[str, dict[str, Any]]] = {
     "UNetGenerator": {"U-Net-256": {}, "U-Net-128": {"depth": 7}},
     "ResNetGenerator": {
@@ -40,6 +39,7 @@ NAMED: dict[str, dict[str, dict[str, Any]]] = {
         "`resunet-s2` of one block": {"widths": (48, 96, 192, 384, 384), "num_blocks": 1},
         "for small devices": {"widths": (24, 48, 96, 192, 256), "num_blocks": 1},
     },
+    Separable: {"separable, a student": {}, "separable, of one block": {"num_blocks": 1}},
     "PatchDiscriminator": {
         "PatchGAN 70x70": {},
         "PatchGAN 70x70, spectral norm": {"norm": "none", "spectral_norm": True},
@@ -52,7 +52,7 @@ NAMED: dict[str, dict[str, dict[str, Any]]] = {
 }
 """Classes not named here have one row, of their defaults."""
 
-NARROW: dict[str, dict[str, Any]] = {ResUNet: {"base_channels": 2}}
+NARROW: dict[str, dict[str, Any]] = {name: {"base_channels": 2} for name in (ResUNet, Separable)}
 """Options with which a class looks as far as ever and computes little; by default ``base_channels`` 2."""
 
 
@@ -66,20 +66,18 @@ def rows(package: Any, base: type) -> Iterator[tuple[str, type, dict[str, Any]]]
                     yield name, cls, options
 
 
-def cost(cls: type, channels: tuple[int, ...], options: dict[str, Any]) -> tuple[int, float]:
-    """Return the number of parameters, and thousand millions of multiplications for one image."""
+def built(cls: type, channels: tuple[int, ...], options: dict[str, Any]) -> Generator | Discriminator:
+    """Build a network without memory."""
     with torch.device("meta"):
-        network = cls(*channels, **options).eval()
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            network(torch.empty(1, channels[0], SIDE, SIDE))
-    return sum(p.numel() for p in network.parameters()), counter.get_total_flops() / 2e9
+        network: Generator | Discriminator = cls(*channels, **options).eval()
+    return network
 
 
 def reach(cls: type, options: dict[str, Any]) -> str:
     """Say how many pixels around a pixel a generator looks."""
     torch.manual_seed(0)
     narrow = {**options, **NARROW.get(cls.__name__, {"base_channels": 2})}
-    if "widths" in options or cls.__name__ == ResUNet:
+    if "widths" in options or cls.__name__ in NARROW:
         narrow["widths"] = (4,) * len(options.get("widths", (0,) * 5))
     found = reach_px(cls(1, 1, **narrow).eval(), _FARTHEST_PX)
     return "all of the image" if found is None else f"{found} px to each side"
@@ -122,11 +120,11 @@ def document() -> str:
         lines += [f"| {base.__name__.lower()} | class, options | parameters | multiplications | {head} |"]
         lines += ["|---|---|---:|---:|---|"]
         for name, cls, options in rows(package, base):
-            parameters, multiplications = cost(cls, channels, options)
+            parameters, multiplications = cost(built(cls, channels, options), SIDE)
             said = ", ".join(f"{k} {list(v) if isinstance(v, tuple) else v}" for k, v in options.items())
             seen = reach(cls, options) if base is Generator else receptive_field(cls, options)
             words = f"`{cls.__name__}`" + (f", {said}" if said else "")
-            lines.append(f"| {name} | {words} | {parameters:,} | {multiplications:.2f} | {seen} |")
+            lines.append(f"| {name} | {words} | {parameters:,} | {multiplications / 1e9:.2f} | {seen} |")
         lines.append("")
     return "\n".join(lines)
 

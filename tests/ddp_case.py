@@ -10,6 +10,8 @@ import functools
 import inspect
 import os
 import sys
+import tempfile
+from pathlib import Path
 
 import lightning
 import torch
@@ -45,6 +47,10 @@ def build(method: str, accumulate: int) -> TranslationModule:
         "Pix2Pix": functools.partial(img2img.UNetGenerator, depth=4, base_channels=4, dropout=0.0),
         "CycleGAN": functools.partial(img2img.ResNetGenerator, num_blocks=1, base_channels=4),
     }
+    if method == "Distill":
+        path = Path(tempfile.mkdtemp()) / "teacher.safetensors"
+        img2img.save(img2img.Pix2Pix(generators["CycleGAN"]), path)
+        options = {"teacher": generators["CycleGAN"], "weights": str(path)}
     return made(
         generator=generators.get(method, generators["CycleGAN"]),
         discriminator=functools.partial(img2img.PatchDiscriminator, num_layers=1, base_channels=4),

@@ -127,6 +127,7 @@ def test_the_wheel_trains_outside_the_clone(tmp_path):
     subprocess.run(install, check=True, capture_output=True)
     assert (site / "img2img" / "_shipped" / "configs" / "pix2pix.yaml").is_file()
     assert (site / "img2img" / "_shipped" / "datasets" / "line2flat" / "LICENSE").is_file()
+    assert (site / "img2img" / "_shipped" / "translators" / "README.md").is_file()
     (tmp_path / "empty").mkdir()
     environment = {**os.environ, "PYTHONPATH": str(site)}
     code = """

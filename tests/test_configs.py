@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
+from img2img.checkpoint import load_translator
 from img2img.configured import describe
-from img2img.shipped import method_of, recipe_file, recipes, shipped
+from img2img.shipped import bundled, method_of, recipe_file, recipes, shipped
 from img2img.training.config import differences, resolve
 from tests.discover import METHODS
 
@@ -39,7 +41,7 @@ def test_every_data_set_combines_with_every_method(method, data):
 
 def test_every_method_has_a_config():
     """One named after its class, with the published recipe; others are configs of one, under names of their own."""
-    names = {m.__name__.lower() for m in METHODS}
+    names = {m.__name__.lower() for m in METHODS} - {"distill"}  # a command of its own, which names its config
     assert names == {method_of(found["default"]) for found in recipes().values()}
     assert all({"default", "faithful"} <= set(recipes()[name]) for name in names)
 
@@ -114,6 +116,15 @@ def test_the_sample_is_small_licensed_and_paired():
     for split in ("train", "val"):
         line, flat = ({p.name for p in (folder / split / d).iterdir()} for d in ("line", "flat"))
         assert line == flat
+
+
+def test_every_translator_that_ships_is_small_and_is_what_its_page_says():
+    """None is there before it has been trained; the page names those that will be."""
+    page = shipped("translators", "README.md").read_text()
+    for name, path in bundled().items():
+        assert f"| `{name}` |" in page
+        assert path.stat().st_size <= 8_000_000
+        assert load_translator(Path(name)).header["licence"]
 
 
 def test_no_drawing_of_the_sample_is_a_copy_across_splits():

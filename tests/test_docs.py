@@ -19,6 +19,7 @@ PAGES = [
     "datasets/README.md",
     "docs/compare.md",
     "docs/data.md",
+    "docs/distill.md",
     "docs/evaluation.md",
     "docs/export.md",
     "docs/methods.md",
@@ -30,6 +31,7 @@ PAGES = [
     "docs/numbers.md",
     "docs/photos.md",
     "docs/recipes.md",
+    "translators/README.md",
 ]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import tempfile
+from pathlib import Path
 from typing import get_args, get_type_hints
 
 import lightning
@@ -23,7 +25,7 @@ from tests.discover import DISCRIMINATORS, GENERATORS, METHODS
 from tests.test_networks import SMALL
 
 SMALL_G = {
-    **{name: SMALL[name] for name in ("LocalEnhancer", "SpadeGenerator", "StyledGenerator")},
+    **{name: SMALL[name] for name in ("LocalEnhancer", "SeparableGenerator", "SpadeGenerator", "StyledGenerator")},
     "UNetGenerator": {"depth": 4, "base_channels": 4, "dropout": 0.0},
     "ResNetGenerator": {"num_blocks": 1, "base_channels": 4},
     "ResUNetGenerator": {"widths": (4, 8), "num_blocks": 1, "base_channels": 4},
@@ -37,13 +39,28 @@ SMALL_D = {
 }
 
 
+@functools.cache
+def teacher_file(generator="ResNetGenerator"):
+    """An untrained teacher: how it is described, and its file."""
+    torch.manual_seed(1)
+    described = functools.partial(getattr(img2img, generator), **SMALL_G[generator])
+    path = Path(tempfile.mkdtemp()) / "teacher.safetensors"
+    img2img.save(img2img.Pix2Pix(described), path)
+    return {"teacher": described, "weights": str(path)}
+
+
 def build(method, generator="ResNetGenerator", discriminator="PatchDiscriminator", **options):
+    taught = teacher_file() if method is img2img.Distill and "teacher" not in options else {}
     torch.manual_seed(0)
-    return method(
+    module = method(
         generator=functools.partial(getattr(img2img, generator), **SMALL_G[generator]),
         discriminator=functools.partial(getattr(img2img, discriminator), **SMALL_D[discriminator]),
+        **taught,
         **options,
     )
+    if taught:
+        module.setup("fit")  # as a Trainer does: these tests also look at turns without one
+    return module
 
 
 def batch_of(count=2, channels_a=3, channels_b=3, side=32, seed=0):

@@ -30,6 +30,7 @@ from img2img.networks.frozen.base import FeatureNetwork, as_photos
 from img2img.networks.generators.enhancer import LocalEnhancer
 from img2img.networks.generators.resnet import ResNetGenerator
 from img2img.networks.generators.resunet import ResUNetGenerator
+from img2img.networks.generators.separable import SeparableGenerator
 from img2img.networks.generators.spade import SpadeGenerator
 from img2img.networks.generators.unet import UNetGenerator
 from img2img.networks.layers.antialias import FilterDouble
@@ -78,6 +79,7 @@ SMALL = {
     "UNetGenerator": {"depth": 5, "base_channels": 4},
     "ResNetGenerator": {"num_blocks": 2, "base_channels": 4},
     "ResUNetGenerator": {"widths": (4, 8), "num_blocks": 1, "base_channels": 4, "attention_levels": 1},
+    "SeparableGenerator": {"widths": (4, 8), "num_blocks": 1, "base_channels": 4},
     "SpadeGenerator": {"base_channels": 1, "hidden_channels": 2, "num_halvings": 1},
     "StyledGenerator": {"num_blocks": 1, "base_channels": 4, "style_channels": 8},
     "MultiscaleDiscriminator": {"base_channels": 4},
@@ -148,6 +150,7 @@ COUNTS = [  # published totals, by instantiating the reference code
     (MultiscaleDiscriminator, (39,), {"num_scales": 3}, 8_404_803),
     (ResUNetGenerator, (3, 3), {}, 15_961_635),  # and its variant of fewer blocks: counts of a prototype
     (ResUNetGenerator, (3, 3), {"widths": (48, 96, 192, 384, 384), "num_blocks": 1}, 17_469_411),
+    (SeparableGenerator, (3, 3), {}, 854_171),  # our own
     (LiteDiscriminator, (6,), {"num_scales": 1}, 1_254_337),
     (LiteDiscriminator, (6,), {}, 2 * 1_254_337),
     (PixelDiscriminator, (3,), {}, 8_705),

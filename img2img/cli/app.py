@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from img2img._version import __version__
-from img2img.cli import bench, compare, data, demo, evaluate, export, import_, info, sheet, train, translate
+from img2img.cli import bench, compare, data, demo, distill, evaluate, export, import_, info, sheet, train, translate
 from img2img.errors import Img2ImgError
 
 app = typer.Typer(
@@ -41,6 +41,7 @@ def _options(
 
 
 app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train.train)
+app.command("distill", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(distill.distill)
 app.command("translate")(translate.translate)
 app.command("evaluate")(evaluate.evaluate)
 app.command("sheet")(sheet.sheet)

@@ -10,7 +10,9 @@ import typer
 
 def export(
     model: Annotated[Path, typer.Argument(help="Translator file or run folder.", metavar="MODEL")],
-    out: Annotated[Path, typer.Argument(help="NAME.onnx, or NAME.pt2 for torch.export.", metavar="OUT")],
+    out: Annotated[
+        Path, typer.Argument(help="NAME.onnx; NAME.pt2 (torch.export); NAME.safetensors, for img2img.", metavar="OUT")
+    ],
     to: Annotated[
         str | None, typer.Option(help="Domain to translate into, where the translator knows both ways.")
     ] = None,
@@ -29,15 +31,20 @@ def export(
 ) -> None:
     """Write a translator as ONNX: any batch, height and width; padding, cropping and range inside the graph.
 
+    Or as a small translator file: one direction, the weights that translate alone, in half precision.
+
     [bold]Examples[/bold]
 
     img2img export runs/colour colour.onnx
 
     img2img export horse2zebra.safetensors zebra.onnx --to zebra
+
+    img2img export runs/colour colour.safetensors
     """
     from img2img.checkpoint import load_translator
     from img2img.configured import nearest
     from img2img.errors import ConfigError
+    from img2img.exchange.compact import SUFFIX
     from img2img.exchange.exporting import OPSET
     from img2img.exchange.exporting import export as write
 
@@ -46,6 +53,11 @@ def export(
             raise ConfigError(f"--{option} {value}: expected {' or '.join(choices)}{nearest(value, choices)}")
     if not out.absolute().parent.is_dir():
         raise ConfigError(f"{out}: expected a file in an existing folder")
+    if out.suffix == SUFFIX:
+        if seed is not None or values != "uint8" or not check:
+            raise ConfigError(f"{out}: --seed, --range and --no-check are for graphs (.onnx, .pt2); leave them out")
+        _write_compact(model, out, to, weights, licence)
+        return
     made = write(
         load_translator(model),
         out,
@@ -70,3 +82,15 @@ def export(
         )
     if not made.differences:
         typer.echo("  not checked   (--no-check)")
+
+
+def _write_compact(model: Path, out: Path, to: str | None, weights: str | None, licence: str) -> None:
+    from img2img.checkpoint import load_translator, save_translator
+    from img2img.exchange.compact import compact
+    from img2img.exchange.exporting import direction_to
+
+    file = load_translator(model)
+    direction = direction_to(file, to)
+    save_translator(out, compact(file, direction, weights, licence))  # type: ignore[arg-type]  # ema or raw
+    size = out.stat().st_size / 1e6
+    typer.echo(f"{out}: {direction.replace(':', ' -> ')}, translator in half precision, {size:.1f} MB")

@@ -32,8 +32,9 @@ def info(
         options = ", ".join(
             f"{k}={v}" for k, v in network["init_args"].items() if k not in {"in_channels", "out_channels"}
         )
-        count = sum(t.numel() for key, t in file.tensors.items() if key.startswith(f"{name}/raw/"))
-        weights = " and ".join(w for w in ("ema", "raw") if any(key.startswith(f"{name}/{w}/") for key in file.tensors))
+        kept = file.weights(name)
+        count = sum(t.numel() for key, t in file.tensors.items() if key.startswith(f"{name}/{kept[0]}/"))
+        weights = " and ".join(kept)
         lines += [
             f"{name.replace(':', ' -> ')}",
             f"  network       {network['class_path'].rpartition('.')[2]}({options})",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -120,14 +121,10 @@ def train(
 
     img2img train -c cyclegan.yaml --data horse2zebra/ --model.cycle_weight 5 --out runs/c5
     """
-    from img2img.configured import nearest
     from img2img.errors import ConfigError
     from img2img.shipped import config_file
 
-    known = [option for parameter in ctx.command.params for option in parameter.opts]
-    for word in ctx.args:
-        if word.startswith("-") and "." not in word and not word[1:2].isdigit():
-            raise ConfigError(f"{word}: no such option{nearest(word, known)}")
+    refuse_unknown(ctx)
     if diff and not print_config:
         raise ConfigError("--diff says what --print-config is to print: add --print-config, or leave it out")
     if preset is None and method is None and not config:
@@ -158,17 +155,36 @@ def train(
         words.append(f"--data.root={data[0]}" if len(data) == 1 else f"--data.root=[{', '.join(map(_quoted, data))}]")
     if domains is not None:
         words.append(f"--data.domains=[{', '.join(map(_quoted, domains))}]")
-    if any(flags[length] is not None for length in ("training.epochs", "training.images", "training.minutes")):
-        # a length on the command line replaces the config's, whichever of the three that is
-        words += [
-            f"--training.{name}=null" for name in ("epochs", "images", "minutes") if flags[f"training.{name}"] is None
-        ]
-    words += [f"--{key}={value}" for key, value in flags.items() if value is not None]
-    words += ctx.args
+    words += flag_words(flags) + ctx.args
     if print_config:
         _print_config(words, method, diff=diff)
     else:
-        _run(words, _of_this_trial(out), override=override)
+        run(words, _of_this_trial(out), override=override)
+
+
+def refuse_unknown(ctx: typer.Context) -> None:
+    """Refuse options that are neither of the command nor of a section; raises ConfigError, naming the nearest."""
+    from img2img.configured import nearest
+    from img2img.errors import ConfigError
+
+    known = [option for parameter in ctx.command.params for option in parameter.opts]
+    for word in ctx.args:
+        if word.startswith("-") and "." not in word and not word[1:2].isdigit():
+            raise ConfigError(f"{word}: no such option{nearest(word, known)}")
+
+
+def flag_words(flags: Mapping[str, object]) -> list[str]:
+    """Return the words of options by their place in the config; None is not given.
+
+    Args:
+        flags: with ``training.epochs``, ``training.images`` and ``training.minutes`` among them.
+    """
+    lengths = ("epochs", "images", "minutes")
+    words = []
+    if any(flags[f"training.{name}"] is not None for name in lengths):
+        # a length on the command line replaces the config's, whichever of the three that is
+        words = [f"--training.{name}=null" for name in lengths if flags[f"training.{name}"] is None]
+    return words + [f"--{key}={value}" for key, value in flags.items() if value is not None]
 
 
 def _shipped_configs(method: str | None, recipe: str, preset: str | None) -> tuple[str | None, list[str]]:
@@ -204,7 +220,8 @@ def _print_config(words: list[str], method: str | None, *, diff: bool) -> None:
     typer.echo(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), nl=False)
 
 
-def _run(words: list[str], out: Path, *, override: bool) -> None:
+def run(words: list[str], out: Path, *, override: bool) -> None:
+    """Train, and say how it went and what continues it."""
     import sys
 
     from rich.console import Console
@@ -255,7 +272,7 @@ def _this_command() -> str:
     import shlex
     import sys
 
-    words = sys.argv[1:] if sys.argv[1:2] == ["train"] else ["train", "..."]
+    words = sys.argv[1:] if sys.argv[1:2] in (["train"], ["distill"]) else ["train", "..."]
     return shlex.join(["img2img", *words])
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors import safe_open
 
 import img2img
-from img2img.checkpoint import FILE_NAME, Weights
+from img2img.checkpoint import Weights, find_translator
 from img2img.data.folder import few, find_layout
 from img2img.data.source import Layout, Source
 from img2img.data.transforms import load_pixels
@@ -213,6 +213,6 @@ def _paired(translator: Translator, inputs: Sequence[Source]) -> bool:
 
 def _weights_of(model: Path, direction: str) -> str:
     """Return which weights a translator file gives where nobody chose."""
-    with safe_open(str(model / FILE_NAME if model.is_dir() else model), framework="pt") as file:
+    with safe_open(str(find_translator(model)), framework="pt") as file:
         averaged = any(name.startswith(f"{direction}/ema/") for name in file.keys())  # noqa: SIM118 (not a dict)
     return "ema" if averaged else "raw"

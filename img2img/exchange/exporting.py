@@ -90,7 +90,7 @@ def export(
     needed = ("onnx", "onnxscript", *(["onnxruntime"] if check else [])) if out.suffix == ".onnx" else ()
     for module in needed:
         _require(module)
-    direction = _direction(file, to)
+    direction = direction_to(file, to)
     ends = (file.header["directions"][direction].get(end, {}) for end in ("input", "output"))
     if values == "uint8" and any("columns" in end for end in ends):
         raise ConfigError(f"{direction}: its files are no plain pictures of 8 bits; export it with --range float")
@@ -120,7 +120,8 @@ def export(
     return Exported(direction, len(data), metadata, found)
 
 
-def _direction(file: TranslatorFile, to: str | None) -> str:
+def direction_to(file: TranslatorFile, to: str | None) -> str:
+    """Return the direction into a domain, by default the main one; ConfigError for a domain that is not known."""
     targets = {direction.split(":")[1]: direction for direction in file.directions}
     if to is None:
         return file.directions[0]

@@ -6,7 +6,7 @@ import contextlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningModule
@@ -49,7 +49,7 @@ class TranslationModule(Configured, LightningModule, ABC):
         seed: decides every random draw of the methods besides weights and dropout, which follow torch's seed.
     """
 
-    paired: ClassVar[bool]
+    paired: bool
     channels_a: int
     channels_b: int
     observed: dict[str, Tensor]

@@ -225,7 +225,8 @@ def _channels(
 
 
 def _is_paired(model: Any) -> bool:
-    return bool(find_class(model["class_path"], TranslationModule).paired)  # type: ignore[attr-defined]
+    of_class = find_class(model["class_path"], TranslationModule).paired  # type: ignore[attr-defined]
+    return bool(model["init_args"].get("paired", of_class))  # a method that takes either says so
 
 
 def _with_underscores(word: str) -> str:

@@ -16,12 +16,13 @@ from img2img.data.transforms import load_pixels
 from img2img.errors import RunError
 from img2img.image import Pixels, to_tensor
 from img2img.metrics.paired import paired_scores
-from img2img.shipped import shipped
+from img2img.shipped import bundled, shipped
 from img2img.training.config import resolve
 from img2img.training.run import train
 from img2img.translate.loading import load
 
-_RUN, _DRAWINGS, _RESULTS, _PAGE = "run", "drawings", "translated", "report.html"
+_RUN, _DRAWINGS, _RESULTS, _LONGER, _PAGE = "run", "drawings", "translated", "bundled", "report.html"
+_BUNDLED = "line2flat"
 
 
 def run_demo(out: Path, minutes: float, console: Console) -> Path:
@@ -48,18 +49,23 @@ def run_demo(out: Path, minutes: float, console: Console) -> Path:
     console.print(
         f"\ntranslating {len(layout.validation.a)} drawings that were held back from the training", highlight=False
     )
-    translator = load(out / _RUN, "cpu")
-    translator.folder(out / _DRAWINGS, out / _RESULTS)
+    made = {"translated": out / _RESULTS}
+    load(out / _RUN, "cpu").folder(out / _DRAWINGS, out / _RESULTS)
+    if _BUNDLED in bundled():  # the same drawings, held back from its training too
+        made["bundled translator"] = out / _LONGER
+        load(_BUNDLED, "cpu").folder(out / _DRAWINGS, out / _LONGER)
 
-    rows, scores = [], {"translated": [0.0] * 3, "the drawing itself": [0.0] * 3, "a white page": [0.0] * 3}
+    rows = []
+    scores = {name: [0.0] * 3 for name in (*made, "the drawing itself", "a white page")}
     for source, target in zip(layout.validation.a, layout.validation.b, strict=True):
         drawing, wanted = load_pixels(source, 3), load_pixels(target, 3)
-        result = load_pixels(type(source)(out / _RESULTS, "whole", source.name), 3)
-        guesses = {"translated": result, "the drawing itself": drawing, "a white page": wanted * 0 + 255}
+        results = {name: load_pixels(type(source)(folder, "whole", source.name), 3) for name, folder in made.items()}
+        guesses = {**results, "the drawing itself": drawing, "a white page": wanted * 0 + 255}
         for name, guess in guesses.items():
             for i, value in enumerate(_scores(guess, wanted)):
                 scores[name][i] += value / len(layout.validation.a)
-        rows.append((_scores(result, wanted)[0], source.name, drawing, result, wanted))
+        shown = {"line": drawing, **results, "flat": wanted}
+        rows.append((_scores(results["translated"], wanted)[0], source.name, shown))
     head = ("", "L1 (in [-1, 1], lower is better)", "PSNR in dB", "SSIM")
     table = [(name, *(round(value, 4) for value in values)) for name, values in scores.items()]
     for name, (l1, psnr, ssim) in scores.items():
@@ -67,16 +73,17 @@ def run_demo(out: Path, minutes: float, console: Console) -> Path:
 
     figures = [
         (
-            [(label, report.embedded(_png(pixels))) for label, pixels in (("line", a), ("translated", b), ("flat", c))],
+            [(label, report.embedded(_png(pixels))) for label, pixels in shown.items()],
             f"{name}, L1 {error:.3f}",
         )
-        for error, name, a, b, c in sorted(rows, key=lambda row: row[0])
+        for error, name, shown in sorted(rows, key=lambda row: row[0])
     ]
     page = report.page(
         "img2img demo: from line drawing to flat colour",
         report.paragraph(
             f"pix2pix after {minutes:g} minutes on {len(layout.train.a)} pairs ({outcome.images:,} images seen), "
-            f"then shown {len(figures)} drawings it had never seen. Left: the drawing. Middle: its translation. "
+            f"then shown {len(figures)} drawings it had never seen. Left: the drawing. Then its translation"
+            f"{', and that of the bundled translator, which was trained for longer' if len(made) > 1 else ''}. "
             "Right: what the artist made. All of them are here, best first."
         ),
         report.section("Scores over all held-back drawings", report.table(table, head)),
@@ -98,7 +105,7 @@ def _clear(out: Path) -> None:
     if out.exists() and any(out.iterdir()):
         if not (out / _RUN / "config.yaml").exists():
             raise RunError(f"--out {out}: a folder with other files in it; choose a new or empty one")
-        for name in (_RUN, _DRAWINGS, _RESULTS):
+        for name in (_RUN, _DRAWINGS, _RESULTS, _LONGER):
             shutil.rmtree(out / name, ignore_errors=True)
         (out / _PAGE).unlink(missing_ok=True)
 
