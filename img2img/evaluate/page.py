@@ -57,8 +57,8 @@ def _numbers(numbers: Sequence[Number]) -> str:
     rows = [
         (
             number.name,
-            f"{shown(number.value)} {number.unit}".strip(),
-            interval_of(number),
+            _unbroken(f"{shown(number.value)} {number.unit}".strip()),
+            _unbroken(interval_of(number)),
             number.better,
             number.count,
             number.definition,
@@ -66,6 +66,10 @@ def _numbers(numbers: Sequence[Number]) -> str:
         for number in numbers
     ]
     return report.table(rows, ("number", "value", "95 % interval", "better", "images", "definition"))
+
+
+def _unbroken(words: str) -> str:
+    return words.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _pictures(found: Evaluation, outputs: Images, references: Images) -> list[str]:
@@ -83,17 +87,18 @@ def _pictures(found: Evaluation, outputs: Images, references: Images) -> list[st
                 if name in readable and name in real
             ]
             if rows:
-                parts.append(report.section(f"{heading} by {single.name}", _gallery(rows)))
+                parts.append(report.section(f"{heading} by {single.name}", _side_by_side(rows)))
         return parts
     sides = [list(readable.values()), list(real.values())]
     count = min(_SHOWN, *map(len, sides))
     evenly = [[side[i] for i in sorted(spread(len(side), count))] for side in sides]
     rows = [(f"{a.name}, {b.name}", [_address(a), _address(b)]) for a, b in zip(*evenly, strict=True)]
-    return [report.section("Some of either set, which do not belong together", _gallery(rows))]
+    return [report.section("Some of either set, which do not belong together", _side_by_side(rows))]
 
 
-def _gallery(rows: Sequence[tuple[str, Sequence[str]]]) -> str:
-    return report.gallery(("output", "reference"), [(printable(name), found) for name, found in rows], _SIDE_PX)
+def _side_by_side(rows: Sequence[tuple[str, Sequence[str]]]) -> str:
+    heads = ("output", "reference")
+    return report.figures([(list(zip(heads, found, strict=True)), printable(name)) for name, found in rows])
 
 
 def _address(source: Source) -> str:
