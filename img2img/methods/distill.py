@@ -116,7 +116,7 @@ class Distill(TranslationModule):
         self._places = {name: own[name] for name in shared}, {name: other[name] for name in shared}
         self.adapters = nn.ModuleDict({name: nn.Conv2d(own[name].channels, other[name].channels, 1) for name in shared})
         self.initialise(self.generator, self.discriminator)
-        self.judge = Judge("discriminator", critic, adversarial, self.discriminator)
+        self.judge = Judge("discriminator", critic, adversarial, self.discriminator, channels_b)
         self.critic = critic
         self.adversarial_weight, self.output_weight = adversarial_weight, output_weight
         self.target_weight, self.feature_weight = target_weight, feature_weight
@@ -127,7 +127,7 @@ class Distill(TranslationModule):
 
     def setup(self, stage: str) -> None:
         """Load the teacher's weights; raises ConfigError if it is not the one that the config describes."""
-        del stage
+        super().setup(stage)
         if not next(self._teacher[0].parameters()).is_meta:
             return
         if self.weights is None:
@@ -152,7 +152,7 @@ class Distill(TranslationModule):
 
     def players(self) -> tuple[Player, ...]:
         """Return discriminator, then generator (with what maps its features to the teacher's)."""
-        return Player("discriminator", (self.discriminator,)), Player("generator", (self.generator, self.adapters))
+        return Player("discriminator", (self.discriminator, *self.judge.networks)), Player("generator", (self.generator, self.adapters))
 
     def generate(self, batch: Batch, step: Step) -> Images:
         """Translate the sources with both networks; no graph is kept when the generator passes."""
