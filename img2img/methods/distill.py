@@ -152,7 +152,8 @@ class Distill(TranslationModule):
 
     def players(self) -> tuple[Player, ...]:
         """Return discriminator, then generator (with what maps its features to the teacher's)."""
-        return Player("discriminator", (self.discriminator, *self.judge.networks)), Player("generator", (self.generator, self.adapters))
+        judging = (self.discriminator, *self.judge.networks)
+        return Player("discriminator", judging), Player("generator", (self.generator, self.adapters))
 
     def generate(self, batch: Batch, step: Step) -> Images:
         """Translate the sources with both networks; no graph is kept when the generator passes."""
