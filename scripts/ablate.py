@@ -1,7 +1,7 @@
 """Say what each part of ``pix2pix-fast`` is worth: train it whole and without one part at a time, and compare.
 
 Usage: python scripts/ablate.py --out runs/ablation --size 128 (--images 20000 | --minutes 30) [--seeds 0 1 2]
-                                [--arms fast faithful ...] [--weights FILE]
+                                [--arms fast faithful ...] [--weights FILE] [--narrow 2]
                                 -- -c configs/datasets/facades.yaml --data facades/
 
 What stands behind ``--`` goes to ``img2img train``, the same for every arm. Each arm is a training in a process and
@@ -53,16 +53,23 @@ OF_INCEPTION = {"kid": 1000, "fid": 1}
 """Those that need its weights, and what they are multiplied by."""
 
 
-def arms(size: int, batch: int) -> dict[str, list[str]]:
+def arms(size: int, batch: int, narrow: int = 1) -> dict[str, list[str]]:
     """Return what each arm says to ``img2img train``; ``without X`` puts X back as it was published."""
-    published = yaml.safe_load(recipe_file("pix2pix", "faithful").read_text())["model"]["init_args"]
+    published, ours = (
+        yaml.safe_load(recipe_file("pix2pix", name).read_text())["model"]["init_args"] for name in ("faithful", "fast")
+    )
+    for of in (published, ours):
+        for network in (of["generator"]["init_args"], of["discriminator"]["init_args"]):
+            network["base_channels"] //= narrow
+    widths = ours["generator"]["init_args"]["widths"]
+    ours["generator"]["init_args"]["widths"] = [width // narrow for width in widths]
     depth = min(int(math.log2(size)), 8)  # as many halvings as at 256 px leave one pixel
     published["generator"]["init_args"]["depth"] = depth
-    generator, discriminator = (
-        f"--model.{name}={json.dumps(published[name])}" for name in ("generator", "discriminator")
+    generator, discriminator, *networks = (
+        f"--model.{name}={json.dumps(of[name])}" for of in (published, ours) for name in ("generator", "discriminator")
     )
-    faithful = ["--recipe", "faithful", f"--model.generator.depth={depth}", "--model.optimization.decay=linear"]
-    fast = ["--recipe", "fast", f"--data.batch_size={batch}"]
+    faithful = ["--recipe", "faithful", generator, discriminator, "--model.optimization.decay=linear"]
+    fast = ["--recipe", "fast", *networks, f"--data.batch_size={batch}"]
     game = {"relativistic": False, "r1_gamma": 0, "r2_gamma": 0, "gamma_end": 1, "penalty_every": 1, "augment": "none"}
     error = {"l1_weight": 100, "l1_end": 1, "num_l1_scales": 1, "adversarial_from": 0}
     moves = {"learning_rate": 2e-4, "rate_for_batch": None, "beta1": 0.5, "beta2": 0.999, "decay": "linear"}
@@ -234,10 +241,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--batch", type=int, default=1, help="images per batch of fast")
     parser.add_argument("--arms", nargs="+", help="some of them; by default all")
+    parser.add_argument("--narrow", type=int, default=1, help="divide the channels of all networks by it")
     parser.add_argument("--weights", type=Path, help="file or folder of FID's Inception, looked at first")
     parser.add_argument("words", nargs="*", help="for img2img train, behind --")
     given = parser.parse_args()
-    every = arms(given.size, given.batch)
+    every = arms(given.size, given.batch, given.narrow)
     wanted = given.arms or list(every)
     if unknown := [name for name in wanted if name not in every]:
         sys.exit(f"error: {', '.join(unknown)}: no such arm; there are {', '.join(every)}")

@@ -62,13 +62,14 @@ def read_labels(path: Path, palette: Palette | None = None) -> NDArray[np.int64]
     with opened(path, str(path)) as image:
         image.load()
         if palette is not None:
-            return _nearest(np.asarray(image.convert("RGB")), palette)
+            return nearest_class(np.asarray(image.convert("RGB")), palette)
         if image.mode not in {"1", "L", "P", "I", "I;16"}:
             raise DataError(f"{path}: expected class ids (grey or with a palette), got {image.mode}; give the colours")
         return np.asarray(image).astype(np.int64)
 
 
-def _nearest(pixels: NDArray[np.uint8], palette: Palette) -> NDArray[np.int64]:
+def nearest_class(pixels: NDArray[np.uint8], palette: Palette) -> NDArray[np.int64]:
+    """Return the class of every pixel, [H, W], of an image of colours [H, W, 3]: that of the nearest one in RGB."""
     colours = torch.tensor(palette, dtype=torch.float32)
     flat = torch.from_numpy(pixels.reshape(-1, 3).astype(np.float32))
     found: NDArray[np.int64] = torch.cdist(flat, colours).argmin(1).numpy().reshape(pixels.shape[:2])
