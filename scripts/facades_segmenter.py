@@ -56,7 +56,7 @@ class Segmenter(nn.Module):
     def forward(self, photo: Tensor) -> Tensor:
         """Return logits; the U-Net ends in tanh, so they lie in [-10, 10]."""
         small = F.interpolate(photo, (self.size, self.size), mode="bilinear", antialias=True, align_corners=False)
-        return 10 * self.network(small)
+        return 10 * self.network.translate(small)  # a multiple of its halvings, so there is nothing to fit
 
 
 def pixels_of(sources: tuple[Source, ...], size: int | None = None) -> list[np.ndarray]:
@@ -73,8 +73,10 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=12_000, help="length of the training")
     parser.add_argument("--size", type=int, default=128, help="at which it sees, px")
     given = parser.parse_args()
-    splits = find_layout([given.data], domains=("photo", "label")).splits
-    train, test = splits["train"], splits["test"]
+    layout = find_layout([given.data], paired=True, domains=("photo", "label"))
+    train, test = layout.train, layout.test
+    if test is None:
+        parser.error(f"{given.data}: expected facades with a test split")
     palette = list(CLASSES.values())
     photos = torch.from_numpy(np.stack(pixels_of(train.a, given.size))).permute(0, 3, 1, 2)
     ids = [nearest_class(image, palette) for image in pixels_of(train.b)]
@@ -106,9 +108,11 @@ def main() -> None:
         Image.fromarray(image).save(given.out / "labels" / f"{source.stem}.png")
     rows = [f"{name} {' '.join(map(str, colour))}" for name, colour in CLASSES.items()]
     (given.out / "classes.txt").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    example = (torch.zeros(1, 3, *ids[0].shape),)
+    plain = torch.export.export(model.eval(), example).module()  # its sizes are numbers, which tracing makes tensors
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*torch.jit.*deprecated")
-        torch.jit.trace(model.eval(), torch.zeros(1, 3, given.size, given.size)).save(given.out / "segmenter.pt")
+        torch.jit.trace(plain, example).save(given.out / "segmenter.pt")
     print(f"img2img evaluate RUN --data {given.data} --domains photo label --to photo \\")
     print(f"  --segmenter {given.out}/segmenter.pt --labels {given.out}/labels --classes {given.out}/classes.txt")
 

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-_PEOPLE = "For everybody"
+from img2img.cli import flags
+from img2img.cli.flags import PEOPLE
+
 _RESEARCH = "For researchers: any option as --model.x, --data.x or --training.x, see configs/README.md"
 
 
@@ -16,78 +18,61 @@ def train(
     ctx: typer.Context,
     out: Annotated[
         Path,
-        typer.Option("--out", help="Run folder; the same command again continues the run.", rich_help_panel=_PEOPLE),
+        typer.Option("--out", help="Run folder; the same command again continues the run.", rich_help_panel=PEOPLE),
     ],
     method: Annotated[
         str | None,
         typer.Option(
             help="pix2pix, pix2pixhd, spade, multimodal (pairs); cyclegan, cut, dclgan (two unrelated sets).",
-            rich_help_panel=_PEOPLE,
+            rich_help_panel=PEOPLE,
         ),
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="Settings for a task, see configs/README.md: sketch2photo, ...", rich_help_panel=_PEOPLE),
+        typer.Option(help="Settings for a task, see configs/README.md: sketch2photo, ...", rich_help_panel=PEOPLE),
     ] = None,
     data: Annotated[
         list[Path] | None,
         typer.Option(
-            "--data", help="Data folder or list (.csv, .jsonl); or twice, one per domain.", rich_help_panel=_PEOPLE
+            "--data", help="Data folder or list (.csv, .jsonl); or twice, one per domain.", rich_help_panel=PEOPLE
         ),
     ] = None,
-    domains: Annotated[
-        tuple[str, str] | None,
-        typer.Option(help="Names of the two domains: A B, left right, or two folders.", rich_help_panel=_PEOPLE),
-    ] = None,
+    domains: flags.Domains = None,
     to: Annotated[
-        str | None, typer.Option(help="Domain to translate into; the second by default.", rich_help_panel=_PEOPLE)
+        str | None, typer.Option(help="Domain to translate into; the second by default.", rich_help_panel=PEOPLE)
     ] = None,
-    epochs: Annotated[float | None, typer.Option(help="Length in epochs.", rich_help_panel=_PEOPLE)] = None,
-    images: Annotated[int | None, typer.Option(help="Length in images.", rich_help_panel=_PEOPLE)] = None,
-    minutes: Annotated[float | None, typer.Option(help="Length in minutes.", rich_help_panel=_PEOPLE)] = None,
-    batch: Annotated[int | None, typer.Option(help="Images per batch.", rich_help_panel=_PEOPLE)] = None,
-    size: Annotated[int | None, typer.Option(help="Side of training crops in pixels.", rich_help_panel=_PEOPLE)] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides every random draw.", rich_help_panel=_PEOPLE)] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cuda, mps or cpu.", rich_help_panel=_PEOPLE)] = None,
-    devices: Annotated[
-        int | None, typer.Option(help="Devices to train on, one process each.", rich_help_panel=_PEOPLE)
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="auto, fp32, tf32, bf16 or fp16.", rich_help_panel=_PEOPLE)
-    ] = None,
-    max_time: Annotated[
-        str | None,
-        typer.Option("--max-time", help="Stop in time and save: 90m, 1h30m, 1:30:00.", rich_help_panel=_PEOPLE),
-    ] = None,
+    epochs: flags.Epochs = None,
+    images: flags.Images = None,
+    minutes: flags.Minutes = None,
+    batch: flags.Batch = None,
+    size: flags.Size = None,
+    seed: flags.Seed = None,
+    device: flags.Device = None,
+    devices: flags.Devices = None,
+    precision: flags.Precision = None,
+    max_time: flags.MaxTime = None,
     guard: Annotated[
         str | None,
-        typer.Option(help="off, warn when a training goes wrong, or act on it.", rich_help_panel=_PEOPLE),
+        typer.Option(help="off, warn when a training goes wrong, or act on it.", rich_help_panel=PEOPLE),
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Loader processes.", rich_help_panel=_PEOPLE)] = None,
-    wandb: Annotated[
-        str | None, typer.Option(help="Weights & Biases: online, offline or off.", rich_help_panel=_PEOPLE)
-    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Loader processes.", rich_help_panel=PEOPLE)] = None,
+    wandb: flags.Wandb = None,
     init_from: Annotated[
         Path | None,
         typer.Option(
-            "--init-from", "--init_from", help="Start from another translator's weights.", rich_help_panel=_PEOPLE
+            "--init-from", "--init_from", help="Start from another translator's weights.", rich_help_panel=PEOPLE
         ),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse faults in the data instead of warning.", rich_help_panel=_PEOPLE)
+        bool, typer.Option("--strict", help="Refuse faults in the data instead of warning.", rich_help_panel=PEOPLE)
     ] = False,
     allow_orphans: Annotated[
-        bool, typer.Option("--allow-orphans", help="Leave out images without a partner.", rich_help_panel=_PEOPLE)
+        bool, typer.Option("--allow-orphans", help="Leave out images without a partner.", rich_help_panel=PEOPLE)
     ] = False,
-    override: Annotated[
-        bool,
-        typer.Option(
-            "--override", help="Continue a run with other options than it was started with.", rich_help_panel=_PEOPLE
-        ),
-    ] = False,
+    override: flags.Override = False,
     recipe: Annotated[
         str,
-        typer.Option(help="default; faithful: as published; fast, best: see docs/recipes.md.", rich_help_panel=_PEOPLE),
+        typer.Option(help="default; faithful: as published; fast, best: see docs/recipes.md.", rich_help_panel=PEOPLE),
     ] = "default",
     config: Annotated[
         list[Path] | None,
@@ -132,7 +117,7 @@ def train(
     method, words = _shipped_configs(method, recipe, preset)
     for path in config or []:
         words += ["-c", str(config_file(path))]
-    flags: dict[str, object] = {
+    given: dict[str, object] = {
         "data.to": to,
         "training.epochs": epochs,
         "training.images": images,
@@ -155,7 +140,7 @@ def train(
         words.append(f"--data.root={data[0]}" if len(data) == 1 else f"--data.root=[{', '.join(map(_quoted, data))}]")
     if domains is not None:
         words.append(f"--data.domains=[{', '.join(map(_quoted, domains))}]")
-    words += flag_words(flags) + ctx.args
+    words += flag_words(given) + ctx.args
     if print_config:
         _print_config(words, method, diff=diff)
     else:

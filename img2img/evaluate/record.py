@@ -32,10 +32,11 @@ def lines(found: Evaluation) -> list[str]:
     sides = [f"{name}: {found.protocol[name]['images']} of {found.protocol[name]['where']}" for name in _SIDES]
     if pairs := found.protocol["pairs"]:
         sides.append(f"pairs of one name: {pairs}")
-    out = [", ".join(sides), f"{'number':20} {'value':>12}  95 % interval"]
+    wide = max((len(number.name) for number in found.numbers), default=0)
+    out = [", ".join(sides), f"{'number':{max(wide, 6)}} {'value':>12}  95 % interval"]
     for number in found.numbers:
         value = f"{shown(number.value)}{f' {number.unit}' * bool(number.unit)}"
-        out.append(f"{number.name:20} {value:>12}  {interval_of(number):22} {_WORDS[number.better]}".rstrip())
+        out.append(f"{number.name:{wide}} {value:>12}  {interval_of(number):22} {_WORDS[number.better]}".rstrip())
     out += [f"not measured: {', '.join(names)}: {reason}" for reason, names in grouped(found.missing).items()]
     return [printable(line) for line in out + [f"warning: {words}" for words in found.warnings]]
 
