@@ -21,7 +21,7 @@ from rich.console import Console
 from img2img.errors import ConfigError
 from img2img.shipped import shipped
 from img2img.training.config import resolve
-from img2img.training.samples import log_samples
+from img2img.training.samples import log_samples, third_of
 from img2img.training.tracking import WandbOptions, wandb_logger
 from tests.conftest import ROOT, TINY_PIX2PIX, drawing, run_command
 
@@ -206,7 +206,7 @@ def test_unpaired_samples_are_scored_by_their_way_back(offline, tmp_path):
     white, grey = np.full((8, 8, 3), 255, np.uint8), np.full((600, 8, 1), 0, np.uint8)
     logger.log_metrics({"images": 3})
     trainer = types.SimpleNamespace(loggers=[object(), logger])
-    log_samples(trainer, "a:b", ["1", "2"], [[white, white, white], [grey, grey, grey + 255]], paired=False)
+    log_samples(trainer, "a:b", ["1", "2"], [[white, white, white], [grey, grey, grey + 255]], "cycle")
     logger.finalize("failed")
     found = written()
     assert found["exit"][0].exit_code == 1
@@ -217,6 +217,17 @@ def test_unpaired_samples_are_scored_by_their_way_back(offline, tmp_path):
     assert [line[-1] for line in table["data"]] == [0, 2]
     pictures = tables_of_artifacts(found)["samples/table a to b"]["data"][1][2:5]
     assert [(picture["width"], picture["height"]) for picture in pictures] == [(3, 256)] * 3
+
+
+def test_samples_of_one_way_without_pairs_stand_beside_a_target_that_they_are_not_scored_by(offline):
+    logger, written = offline
+    white = np.full((8, 8, 3), 255, np.uint8)
+    logger.log_metrics({"images": 3})
+    third = third_of(paired=False, both_ways=False)
+    log_samples(types.SimpleNamespace(loggers=[logger]), "a:b", ["1"], [[white, white, white]], third)
+    logger.finalize("success")
+    table = tables_of_artifacts(written())["samples/table a to b"]
+    assert table["columns"] == ["images", "name", "a", "b (translated)", "b (another)"]
 
 
 def test_what_cannot_be_logged_is_said_once_and_never_stops_a_training(offline, capsys, monkeypatch):

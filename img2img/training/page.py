@@ -12,6 +12,7 @@ from img2img import report
 from img2img.data.module import ImageData
 from img2img.training.events import health_section, read_events
 from img2img.training.history import TRAINING, VALIDATION, read_history
+from img2img.training.samples import columns_of, third_of
 
 DECIDING = ("validation/l1", "validation/rkid")
 """The score that decides which weights are best unless another is named: the first that there is; smaller is better."""
@@ -61,7 +62,7 @@ def advice(scores: list[tuple[float, float]]) -> str:
     return ""
 
 
-def write_run_page(run: Path, header: Mapping[str, Any], data: ImageData) -> None:
+def write_run_page(run: Path, header: Mapping[str, Any], data: ImageData, *, paired: bool) -> None:
     """Write ``report.html`` of a run: newest panels, curves, how the panels came to be."""
     training = header["training"]
     a, b = data.domains
@@ -86,8 +87,7 @@ def write_run_page(run: Path, header: Mapping[str, Any], data: ImageData) -> Non
         sections.append(health_section(run))
     for direction in header["directions"]:
         source, target = direction.split(":")
-        paired = len(header["directions"]) == 1
-        columns = (source, f"{target} (translated)", target if paired else f"{source} (and back)")
+        columns = columns_of(direction, third_of(paired=paired, both_ways=len(header["directions"]) > 1))
         found = sorted((run / "samples").glob(f"* {source} to {target}.png"), reverse=True)
         step = max(len(found) // _MAX_PANELS_SHOWN, 1)
         panels = [

@@ -39,7 +39,7 @@ from img2img.training.derived import about_inputs
 from img2img.training.evaluating import Evaluating
 from img2img.training.notes import DataNotes
 from img2img.training.page import decides, deciding, write_run_page
-from img2img.training.samples import log_samples
+from img2img.training.samples import log_samples, third_of
 from img2img.translate.translator import Translator
 
 _MAX_SCORED_PAIRED, _MAX_SCORED_UNPAIRED = 100, 32
@@ -204,7 +204,7 @@ class Validation(Callback):
         save_translator(self.run / FILE_NAME, file)
         for direction, panel in self._panels(trainer, module, batches, file.header).items():
             _show_in(trainer, f"samples/{direction.replace(':', ' to ')}", panel, module.batches)
-        write_run_page(self.run, file.header, self.data)
+        write_run_page(self.run, file.header, self.data, paired=module.paired)
 
     def _panels(
         self, trainer: Trainer, module: TranslationModule, batches: list[Batch], header: dict[str, Any]
@@ -213,6 +213,7 @@ class Validation(Callback):
         networks = {named[d]: g for d, g in module.best_generators().items()}
         modes = {name: network.training for name, network in networks.items()}
         translator = Translator(networks, header, module.device)
+        kind = third_of(paired=module.paired, both_ways=len(networks) > 1)
         panels = {}
         for direction in networks:
             forward = direction == named["ab"]
@@ -221,14 +222,14 @@ class Validation(Callback):
             for batch in batches:
                 source, other = (batch.a, batch.b) if forward else (batch.b, batch.a)
                 result = translator(source, to)
-                third = other if module.paired else translator(result, back) if len(networks) > 1 else result
-                of = (0, 1, 1 if module.paired or len(networks) == 1 else 0)
+                third = translator(result, back) if kind == "cycle" else other
+                of = (0, 1, 0 if kind == "cycle" else 1)
                 sides = self.data.sides if forward else self.data.sides[::-1]
                 shown = zip(of, (source, result, third), strict=True)
                 rows.append([_shown(sides[side], image[0]) for side, image in shown])
             panels[direction] = montage([[Image.fromarray(with_channels(pixels, 3)) for pixels in row] for row in rows])
             names = [batch.names_a[0] if forward else batch.names_b[0] for batch in batches]
-            log_samples(trainer, direction, names, rows, paired=module.paired)
+            log_samples(trainer, direction, names, rows, kind)
             path = self.run / "samples" / f"{module.images:09d} {direction.replace(':', ' to ')}.png"
             path.parent.mkdir(exist_ok=True)
             panels[direction].save(path)
