@@ -32,11 +32,13 @@ def lines(found: Evaluation) -> list[str]:
     sides = [f"{name}: {found.protocol[name]['images']} of {found.protocol[name]['where']}" for name in _SIDES]
     if pairs := found.protocol["pairs"]:
         sides.append(f"pairs of one name: {pairs}")
-    wide = max((len(number.name) for number in found.numbers), default=0)
-    out = [", ".join(sides), f"{'number':{max(wide, 6)}} {'value':>12}  95 % interval"]
+    table = [("number", "value", "95 % interval", "")]
     for number in found.numbers:
         value = f"{shown(number.value)}{f' {number.unit}' * bool(number.unit)}"
-        out.append(f"{number.name:{wide}} {value:>12}  {interval_of(number):22} {_WORDS[number.better]}".rstrip())
+        table.append((number.name, value, interval_of(number), _WORDS[number.better]))
+    wide = [max(map(len, column)) for column in zip(*table, strict=True)]
+    rows = (f"{name:{wide[0]}}  {value:>{wide[1]}}  {of:{wide[2]}}  {better}" for name, value, of, better in table)
+    out = [", ".join(sides), *map(str.rstrip, rows)]
     out += [f"not measured: {', '.join(names)}: {reason}" for reason, names in grouped(found.missing).items()]
     return [printable(line) for line in out + [f"warning: {words}" for words in found.warnings]]
 
