@@ -89,9 +89,10 @@ def main() -> None:
             f"{os.strerror(error.errno or 0)}{where}: nothing was half written; free some space or choose another place"
         )
         sys.exit(1)
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        sys.exit(130)
+    except SystemExit as error:
+        if isinstance(getattr(error.__context__, "__cause__", None), KeyboardInterrupt):  # what typer makes of Ctrl-C
+            typer.echo("interrupted", err=True)
+        raise
 
 
 def _say_error(message: str) -> None:
