@@ -38,7 +38,7 @@ def lines(found: Evaluation) -> list[str]:
         table.append((number.name, value, interval_of(number), _WORDS[number.better]))
     wide = [max(map(len, column)) for column in zip(*table, strict=True)]
     rows = (f"{name:{wide[0]}}  {value:>{wide[1]}}  {of:{wide[2]}}  {better}" for name, value, of, better in table)
-    out = [", ".join(sides), *map(str.rstrip, rows)]
+    out = [", ".join(sides), *(map(str.rstrip, rows) if found.numbers else ())]
     out += [f"not measured: {', '.join(names)}: {reason}" for reason, names in grouped(found.missing).items()]
     return [printable(line) for line in out + [f"warning: {words}" for words in found.warnings]]
 
