@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from img2img.evaluate.distribution import Two, kid
+from img2img.evaluate.distribution import Two, kid, sliced
 from img2img.evaluate.resizing import resized_bilinear, resized_clean
 from img2img.evaluate.spread import around, bootstrap_error, frechet_jackknife, jackknife_error, kernel_distances
 from img2img.metrics.frechet import frechet_distance
@@ -84,6 +86,22 @@ def test_mind_of_a_shift_is_three_times_its_square():
     fewer = torch.cat([x, x + shift / 1e6])  # two sizes of one set
     assert distance(x, fewer) < 0.01 * expected
     assert distance(x[:40] + shift, x) == pytest.approx(distance(x, x[:40] + shift))
+
+
+def test_sets_of_one_kind_differ_by_no_more_than_noise():
+    """Of 30 pairs of sets of one distribution, at most a few may be told apart by MIND's or KID's drawn sets."""
+    reference = normal(20, 16, 1)
+    for distance in (sliced, kid):
+        found = [distance(Two(normal(20, 16, 10 + seed), reference))[0] for seed in range(31)]
+        apart = []
+        for one, other in itertools.pairwise(found):
+            spread = bootstrap_error(torch.tensor(one.draws) - torch.tensor(other.draws))
+            low, high = around(one.value - other.value, spread)
+            apart.append(not low <= 0 <= high)
+        assert sum(apart) <= 4
+        shifted = distance(Two(normal(20, 16, 99) + 2, reference))[0]
+        spread = bootstrap_error(torch.tensor(shifted.draws) - torch.tensor(found[0].draws))
+        assert around(shifted.value - found[0].value, spread)[0] > 0, "but a real difference shows"
 
 
 def test_intervals_hold_the_value_that_many_images_have():

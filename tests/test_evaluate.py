@@ -18,7 +18,7 @@ from PIL import Image
 
 import img2img.evaluate.weights as weights_module
 from img2img.checkpoint import load_translator, save_translator
-from img2img.errors import ModelFileError
+from img2img.errors import ConfigError, ModelFileError
 from img2img.evaluate.evaluation import evaluate
 from img2img.evaluate.extractors import inception_extractors, own_extractor, random_extractor
 from img2img.evaluate.features import see
@@ -261,7 +261,7 @@ def test_single_images_are_tested_in_pairs(tmp_path, sets):
     (tmp_path / "targets" / "000.png").rename(tmp_path / "targets" / "other.png")
     assert "000, other" in run_here("evaluate", sets["noise"], *words).stdout
     Image.new("RGB", (9, 9)).save(tmp_path / "targets" / "001.png")
-    said = run_here("evaluate", sets["noise"], *words).stdout
+    said = run_here("evaluate", sets["noise"], *words, code=3).stdout
     assert "not measured: l1, psnr, ssim" in said
     assert "expected output and target of one size" in said
 
@@ -336,6 +336,7 @@ def test_swapped_arguments_are_refused(tmp_path, model, sets):
 def test_what_cannot_be_measured_is_refused_in_a_line(tmp_path, sets):
     (tmp_path / "empty").mkdir()
     one = write(tmp_path / "one", [photo(0, 40)])
+    (one / "000.png").rename(one / "alone.png")
     broken = write(tmp_path / "broken", [])
     (broken / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     for words, message in (
@@ -350,9 +351,26 @@ def test_what_cannot_be_measured_is_refused_in_a_line(tmp_path, sets):
         ((sets["real"], sets["noise"], "--metrics", "fid"), "no weights of FID's Inception"),
         ((sets["real"], sets["noise"], "--features", tmp_path / "no.pt"), "no such file"),
         ((sets["real"], sets["noise"], "--weights-dir", tmp_path / "no"), "no such folder"),
+        ((sets["real"], one, "--paired"), "--paired: no image of"),
+        ((sets["real"], sets["noise"], "--json", tmp_path / "empty"), "--json"),
+        ((sets["real"], sets["noise"], "--page", one / "alone.png" / "p.html"), "a file stands where its folder"),
+        ((sets["real"], sets["noise"], "--against", one / "alone.png"), "got something else (UnicodeDecodeError)"),
     ):
         done = run_here("evaluate", *words, "--device", "cpu", code=1)
         assert message in done.stderr + done.stdout, message
+
+
+def test_a_number_of_metrics_that_could_not_be_made_shows_in_the_exit_code(sets):
+    done = run_here("evaluate", sets["real"], sets["references"], "--metrics", "fid,rkid", "--device", "cpu", code=3)
+    assert "not measured: fid" in done.stdout
+
+
+def test_a_network_that_gives_no_numbers_is_refused(sets):
+    broken = dataclasses.replace(
+        random_extractor(CPU), features=lambda images: torch.full((len(images), 4), float("nan"))
+    )
+    with pytest.raises(ConfigError, match="not finite"):
+        see(Images.below(sets["real"]), [broken])
 
 
 def test_weights_are_hashed_wherever_they_are_found(tmp_path, monkeypatch, script):
@@ -431,6 +449,30 @@ def test_halves_of_files_are_translated_and_pair_with_the_other_half(tmp_path, m
     assert protocol["pairs"] == 10
     assert "Worst by l1" in page.read_text()
     assert protocol["references"]["sizes"] == {"48x40": 10}
+
+
+def test_a_run_knows_the_order_of_its_halves_and_says_where_it_is_turned(tmp_path, model, side_by_side):
+    shutil.copytree(side_by_side / "train", side_by_side / "test")
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(model, run / "translator.safetensors")
+    (run / "config.yaml").write_text("data: {domains: [colour, line]}")
+    words = (
+        "evaluate",
+        run,
+        "--data",
+        side_by_side,
+        "--to",
+        "colour",
+        "--metrics",
+        "rkid",
+        "--json",
+        tmp_path / "a.json",
+    )
+    said = run_here(*words, "--device", "cpu").stdout
+    assert json.loads((tmp_path / "a.json").read_text())["protocol"]["pairs"] == 10
+    assert "reverse" not in said
+    assert "--domains is the reverse" in run_here(*words, "--domains", "line", "colour").stdout
 
 
 def test_collapse_lowers_recall_and_not_precision():

@@ -81,7 +81,8 @@ def evaluate(
     """Measure images against real ones: FID, KID and the rest, with the protocol beside the numbers.
 
     Two folders are compared as they are; or a translator translates the test split of a data folder first. Exit code 0:
-    all measured; 3: some images could not be read or translated (each is named); 1: nothing measured.
+    all measured; 3: some images could not be read or translated (each is named), or some of --metrics not made; 1:
+    nothing measured.
 
     [bold]Examples[/bold]
 
@@ -94,12 +95,13 @@ def evaluate(
     from dataclasses import replace
 
     from img2img.devices import keep_freed_memory
-    from img2img.errors import ConfigError
+    from img2img.errors import ConfigError, DataError
     from img2img.evaluate.evaluation import evaluate as measure
-    from img2img.evaluate.images import Images
+    from img2img.evaluate.images import Images, partners
     from img2img.evaluate.record import read_json
     from img2img.evaluate.scenes import segmented
     from img2img.evaluate.translating import Task, translated
+    from img2img.image.atomic import refuse_unwritable
 
     if (references is None) == (not data):
         raise ConfigError("expected OUTPUTS and REFERENCES (two folders), or a translator and --data, and not both")
@@ -114,14 +116,19 @@ def evaluate(
     elif (segmenter, labels, classes) != (None, None, None):
         raise ConfigError("--segmenter, --labels and --classes: expected all three, or none")
     other = None if against is None else read_json(against)
+    for option, path in (("--json", json_file), ("--page", page)):
+        if path is not None:
+            refuse_unwritable(path, option)
     more = {"command": _command()}
     if references is not None:
         if (to, domains, keep, weights, draws, split) != (None, None, None, None, None, "test"):
             raise ConfigError("--to, --domains, --split, --keep, --weights and --draws are for a translator and --data")
         made, real = Images.below(outputs), Images.below(references)
+        if paired and not partners(made.sources, real.sources)[0]:
+            raise DataError(f"--paired: no image of {outputs} has the name of one of {references}, endings aside")
         with _bar(len(made.sources) + len(real.sources)) as advance:
             found = measure(made, real, asked, say=_say, progress=advance, more=more)
-        _give(found, made, real, json_file, page, other)
+        _give(found, made, real, json_file, page, other, named=metrics is not None)
         return
     task = Task(outputs, tuple(data or ()), to, domains, split, keep, weights, device)  # type: ignore[arg-type]
     with translated(task) as done:
@@ -140,7 +147,7 @@ def evaluate(
                 draw=done.draw,
                 untranslated=done.failed,
             )
-        _give(found, *sets, json_file, page, other)
+        _give(found, *sets, json_file, page, other, named=metrics is not None)
 
 
 def _asked(
@@ -214,8 +221,10 @@ def _give(
     json_file: Path | None,
     page: Path | None,
     other: Evaluation | None,
+    *,
+    named: bool,
 ) -> None:
-    """Print, write, and leave with the exit code."""
+    """Print, write, and leave with the exit code; ``named``: whether every number was asked for by its name."""
     from img2img.evaluate.against import differences
     from img2img.evaluate.page import write_page
     from img2img.evaluate.record import lines, write_json
@@ -229,5 +238,5 @@ def _give(
         write_page(page, found, outputs, references, compared)
     if not found.numbers:
         sys.exit(1)
-    if found.failed:
+    if found.failed or (named and found.missing):
         sys.exit(SOME_FAILED)

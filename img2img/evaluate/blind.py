@@ -59,6 +59,15 @@ class Trial:
     right: int
 
 
+def _choices(question: Question, num_models: int) -> list[tuple[int, int]]:
+    pairs = (
+        [(-1, model) for model in range(num_models)] if question == REAL else list(combinations(range(num_models), 2))
+    )
+    if not pairs:
+        raise ConfigError("--blind better: expected two MODELs or more to choose between, got one")
+    return pairs
+
+
 def deal(question: Question, num_rows: int, num_models: int, trials: int, practice: int, seed: int) -> list[Trial]:
     """Deal trials: pictures as evenly as they go, no choice twice, order and sides at random.
 
@@ -76,11 +85,7 @@ def deal(question: Question, num_rows: int, num_models: int, trials: int, practi
     Raises:
         ConfigError: if nobody can be chosen between.
     """
-    pairs = (
-        [(-1, model) for model in range(num_models)] if question == REAL else list(combinations(range(num_models), 2))
-    )
-    if not pairs:
-        raise ConfigError("--blind better: expected two MODELs or more to choose between, got one")
+    pairs = _choices(question, num_models)
     random = torch.Generator().manual_seed(seed)
     order = torch.randperm(num_rows, generator=random).tolist()
     shift = torch.randperm(len(pairs), generator=random).tolist()
@@ -131,6 +136,7 @@ def write_study(
     if (question == REAL) != (references is not None):
         need = "needs --references, a folder of real pictures" if question == REAL else "has no use for --references"
         raise ConfigError(f"--blind {question} {need}")
+    _choices(question, len(contenders))
     practice = practice if question == REAL else 0
     page = page_of(out, PAGE_NAME)
     one_direction(contenders, to)

@@ -106,6 +106,8 @@ def evaluate(
         warnings.append(f"{len(untranslated)} inputs were not translated, the numbers are of the others: {reasons}")
     if (more or {}).get("made_by", {}).get("split") == "train":
         warnings.append("these are training images: the numbers say nothing about others")
+    if (more or {}).get("made_by", {}).get("order_reversed"):
+        warnings.append("--domains is the reverse of what the run was trained with: right only if the data is too")
     readable = [(a, b) for a, b in pairs if a.name in seen_outputs.looks and b.name in seen_references.looks]
     sides = (outputs, references, readable, paired)
     subject = Subject(*sides, extractors, fake, real, asked, say, translator, inputs, to, draw)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from img2img.data.source import Source
-from img2img.errors import DataError
+from img2img.errors import ConfigError, DataError
 from img2img.evaluate.extractors import Extractor
 from img2img.evaluate.images import Images, Look, Seen, look_at
 from img2img.translate.pipeline import Stages, flow
@@ -63,6 +63,7 @@ def see(
 
     Raises:
         DataError: if none of the images can be read.
+        ConfigError: if a network gives values that are not finite.
     """
     looks: dict[str, Look] = {}
     failed: dict[str, str] = {}
@@ -80,6 +81,9 @@ def see(
             extractor.features(torch.from_numpy(np.stack([one.arrays[number] for one in found])))
             for number, extractor in enumerate(extractors)
         ]
+        for extractor, column in zip(extractors, columns, strict=True):
+            if not column.isfinite().all():
+                raise ConfigError(f"{extractor.name}: this network gave values that are not finite (NaN or infinite)")
         for row, (source, one) in enumerate(zip(items, found, strict=True)):
             looks[source.name] = one.look
             rows[source.name] = tuple(column[row] for column in columns)

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from img2img.errors import DataError
 from img2img.image import atomically
+from img2img.image.atomic import refuse_unwritable
 from img2img.report import embedded
 from img2img.translate.sheet import PAGE_SUFFIXES
 
@@ -24,12 +25,15 @@ def page_of(out: Path, name: str) -> Path:
 
     Raises:
         DataError: for an ending that is not a page's.
+        ConfigError: if it cannot be written there.
     """
-    if out.suffix.lower() in PAGE_SUFFIXES and not out.is_dir():
-        return out
-    if out.is_file() or (out.suffix and not out.is_dir()):
-        raise DataError(f"{out}: expected a name that ends in .html, or a folder for {name}")
-    return out / name
+    page = out
+    if out.suffix.lower() not in PAGE_SUFFIXES or out.is_dir():
+        if out.is_file() or (out.suffix and not out.is_dir()):
+            raise DataError(f"{out}: expected a name that ends in .html, or a folder for {name}")
+        page = out / name
+    refuse_unwritable(page, "--out")
+    return page
 
 
 def beside(page: Path) -> Path:

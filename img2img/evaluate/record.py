@@ -94,7 +94,7 @@ def read_json(path: Path) -> Evaluation:
         return Evaluation(numbers, data["missing"], data["warnings"], data["protocol"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{path}: expected the JSON of img2img evaluate --json, got something else ({error!r})"
+            f"{path}: expected the JSON of img2img evaluate --json, got something else ({type(error).__name__})"
         ) from error
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from img2img.metrics.frechet import frechet_distance
-from img2img.metrics.mind import mind
+from img2img.metrics.mind import mind_of_sorted
 from img2img.metrics.random_features import polynomial_kernel
 
 GROUPS = 20
@@ -44,11 +44,14 @@ def _within(x: Tensor, weights: Tensor) -> Tensor:
 
 
 def mind_distances(x: Tensor, y: Tensor, draws: int, seed: int) -> Tensor:
-    """Return :func:`mind` of projected sets drawn anew, float64 [draws]."""
+    """Return :func:`img2img.metrics.mind.mind` of projected sets drawn anew, float64 [draws]."""
     generator_x, generator_y = counts(len(x), draws, seed, 0), counts(len(y), draws, seed, 1)
     order_x, order_y = x.argsort(0), y.argsort(0)
     return torch.stack(
-        [mind(_drawn(x, order_x, a), _drawn(y, order_y, b)) for a, b in zip(generator_x, generator_y, strict=True)]
+        [
+            mind_of_sorted(_drawn(x, order_x, a), _drawn(y, order_y, b))
+            for a, b in zip(generator_x, generator_y, strict=True)
+        ]
     )
 
 

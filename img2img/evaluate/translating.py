@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import yaml
 from PIL import Image
 from safetensors import safe_open
 
@@ -131,6 +132,7 @@ def translated(task: Task) -> Iterator[Translated]:
             "engine": translator.engine,
             "data": where,
             "split": task.split,
+            "order_reversed": (task.domains or ())[::-1] == _domains_of(task.model),
         }
         yield Translated(
             translator,
@@ -181,7 +183,9 @@ def _layout(task: Task, wanted: tuple[str, str]) -> Layout:
     Raises:
         ConfigError: if it cannot be known which domain of the data is which: guessing might swap them.
     """
-    layout = find_layout(list(task.data), paired=False, domains=task.domains)
+    recorded = _domains_of(task.model)
+    domains = task.domains or (recorded if recorded and set(recorded) == set(wanted) else None)
+    layout = find_layout(list(task.data), paired=False, domains=domains)
     if set(layout.domains) != set(wanted):
         theirs, ours = " and ".join(layout.domains), " and ".join(wanted)
         either = f"--domains {' '.join(wanted)} or --domains {' '.join(wanted[::-1])}"
@@ -189,7 +193,14 @@ def _layout(task: Task, wanted: tuple[str, str]) -> Layout:
             f"the domains of the data are {theirs}, those of the translator {ours}: say which is which, in the order "
             f"of the data, with {either}"
         )
-    return find_layout(list(task.data), paired=False, domains=task.domains, to=wanted[1])
+    return find_layout(list(task.data), paired=False, domains=domains, to=wanted[1])
+
+
+def _domains_of(model: Path) -> tuple[str, str] | None:
+    """Return the domains in the order of the data that a run was trained on, where they had to be given."""
+    config = model / "config.yaml"
+    found = yaml.safe_load(config.read_text(encoding="utf-8"))["data"]["domains"] if config.is_file() else None
+    return None if found is None else (str(found[0]), str(found[1]))
 
 
 def _folder_of(sources: Sequence[Source], scratch: Path) -> Path:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from img2img.errors import ConfigError
+
 TEMPORARY_PREFIX = ".img2img-"
 """How the names of files begin that are being written; a killed process leaves them behind."""
 
@@ -21,6 +23,28 @@ def atomically(path: Path) -> Iterator[BinaryIO]:
     """
     with replacing(path) as temporary, temporary.open("wb") as file:
         yield file
+
+
+def refuse_unwritable(path: Path, option: str) -> None:
+    """Say before any work that a file could not be written; its folder is made.
+
+    Args:
+        path: of the file.
+        option: that gave it, such as ``--json``.
+
+    Raises:
+        ConfigError: naming both and the reason.
+    """
+    if path.is_dir():
+        raise ConfigError(f"{option} {path}: expected a file to write, got a folder")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(prefix=TEMPORARY_PREFIX, dir=path.parent):
+            pass
+    except OSError as error:
+        in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
+        reason = "a file stands where its folder should be" if in_the_way else error.strerror
+        raise ConfigError(f"{option} {path}: cannot be written ({reason}); choose another place") from error
 
 
 @contextlib.contextmanager

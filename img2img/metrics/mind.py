@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def projected(features: Tensor, count: int = 1000, seed: int = 0) -> Tensor:
-    """Project features onto random directions, each column sorted.
+    """Project features onto random directions; a row is an image.
 
     Args:
         features: [m, d].
@@ -20,7 +20,7 @@ def projected(features: Tensor, count: int = 1000, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     directions = torch.randn(features.shape[1], count, generator=generator, dtype=torch.float64)
     directions /= directions.norm(dim=0)
-    return (features.double().cpu() @ directions).sort(dim=0).values
+    return features.double().cpu() @ directions
 
 
 def mind(x: Tensor, y: Tensor) -> Tensor:
@@ -36,6 +36,11 @@ def mind(x: Tensor, y: Tensor) -> Tensor:
     Returns:
         float64 scalar before the factor 3 d: multiply by it.
     """
+    return mind_of_sorted(x.sort(0).values, y.sort(0).values)
+
+
+def mind_of_sorted(x: Tensor, y: Tensor) -> Tensor:
+    """Return :func:`mind` of projections whose every column is sorted, so that rows are ranks and no images."""
     size = min(len(x), len(y))
     return (_quantiles(x, size) - _quantiles(y, size)).square().mean()
 
