@@ -346,7 +346,7 @@ def test_what_cannot_be_measured_is_refused_in_a_line(tmp_path, sets):
         ((broken, sets["real"]), "none of 1 images can be read"),
         ((sets["real"],), "expected OUTPUTS and REFERENCES"),
         ((sets["real"], sets["noise"], "--metrics", "fidd"), "did you mean 'fid'"),
-        ((sets["real"], sets["noise"], "--resize", "bicubic"), "expected some of pytorch, clean, tensorflow"),
+        ((sets["real"], sets["noise"], "--resize", "bicubic"), "no such way; valid: clean, pytorch, tensorflow"),
         ((sets["real"], sets["noise"], "--split", "train"), "are for a translator"),
         ((sets["real"], sets["noise"], "--metrics", "fid"), "no weights of FID's Inception"),
         ((sets["real"], sets["noise"], "--features", tmp_path / "no.pt"), "no such file"),

@@ -171,7 +171,7 @@ def _asked(
     resizes = tuple(dict.fromkeys(word.strip() for word in resize.split(",")))
     for word in resizes:
         if word not in RESIZES:
-            raise ConfigError(f"--resize {word}: expected some of {', '.join(RESIZES)}{nearest(word, RESIZES)}")
+            raise ConfigError(f"--resize {word}: no such way{nearest(word, RESIZES)}")
     names = None if metrics is None else tuple(word.strip() for word in metrics.split(","))
     if names is not None:
         check_names(names)

@@ -61,7 +61,7 @@ def check_names(metrics: Sequence[str], measurements: Sequence[Measurement] = ME
     known = [name for measurement in measurements for name in measurement.names]
     for name in metrics:
         if not _named(name, known):
-            raise ConfigError(f"--metrics {name}: expected some of {', '.join(known)}{nearest(name, known)}")
+            raise ConfigError(f"--metrics {name}: no such number{nearest(name, known)}")
 
 
 def measure(subject: Subject, measurements: Sequence[Measurement] = MEASUREMENTS) -> Found:
