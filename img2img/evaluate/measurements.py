@@ -56,7 +56,7 @@ def check_names(metrics: Sequence[str], measurements: Sequence[Measurement] = ME
     """Refuse names of numbers that nothing makes.
 
     Raises:
-        ConfigError: naming the nearest, and all.
+        ConfigError: naming the nearest, or all.
     """
     known = [name for measurement in measurements for name in measurement.names]
     for name in metrics:
