@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import io
 import shutil
+import signal
 import subprocess
 import sys
 import warnings
@@ -32,6 +33,7 @@ from img2img.evaluate import weights
 from img2img.networks.generators.resnet import ResNetGenerator
 
 torch.set_num_threads(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's "&" has children ignore Ctrl-C, and theirs too
 settings.register_profile("img2img", deadline=None, max_examples=20, derandomize=True)
 settings.load_profile("img2img")
 

@@ -95,7 +95,7 @@ def deal(question: Question, num_rows: int, num_models: int, trials: int, practi
     for index in range(all_of_them):
         around, at = divmod(index, num_rows)
         dealt.append((order[at], pairs[shift[(at + around) % len(pairs)]]))
-    flips = torch.randint(2, (len(dealt),), generator=random).tolist()
+    flips = (torch.randperm(len(dealt), generator=random) % 2).tolist()  # either side as often as the other
     shuffled = torch.randperm(len(dealt), generator=random).tolist()
     return [Trial(dealt[i][0], *(dealt[i][1][::-1] if flips[i] else dealt[i][1])) for i in shuffled]
 
