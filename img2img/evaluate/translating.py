@@ -199,7 +199,8 @@ def _layout(task: Task, wanted: tuple[str, str]) -> Layout:
 def _domains_of(model: Path) -> tuple[str, str] | None:
     """Return the domains in the order of the data that a run was trained on, where they had to be given."""
     config = model / "config.yaml"
-    found = yaml.safe_load(config.read_text(encoding="utf-8"))["data"]["domains"] if config.is_file() else None
+    tree = yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    found = tree.get("data", {}).get("domains")
     return None if found is None else (str(found[0]), str(found[1]))
 
 

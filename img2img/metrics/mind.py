@@ -40,7 +40,10 @@ def mind(x: Tensor, y: Tensor) -> Tensor:
 
 
 def mind_of_sorted(x: Tensor, y: Tensor) -> Tensor:
-    """Return :func:`mind` of projections whose every column is sorted, so that rows are ranks and no images."""
+    """Return :func:`mind`, float64 scalar, of projections [m, count] and [n, count] whose every column is sorted.
+
+    Rows are ranks then and no images: draw images anew before sorting.
+    """
     size = min(len(x), len(y))
     return (_quantiles(x, size) - _quantiles(y, size)).square().mean()
 
