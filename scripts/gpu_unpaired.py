@@ -5,7 +5,7 @@ Usage: python scripts/gpu_unpaired.py horse2zebra/ --out runs/h2z [--minutes 10]
 
 1. times the first phase of the training in a process of its own (``speed.json``);
 2. trains the recipe for 133,000 images, or for as many as that speed makes in the minutes, so that the learning rate
-   has fallen to its end when they are up; a twentieth of them is the warm-up. ``--max-time`` stops a machine that has
+   has fallen to its end when they are up. ``--max-time`` stops a machine that has
    become slower, and the same command continues;
 3. translates the test images of the first domain with the last averaged weights, and draws a sheet of some;
 4. evaluates them against the test images of the second domain (``img2img evaluate``, which looks for the Inception's
@@ -103,7 +103,18 @@ def main() -> None:
     results = asked.out / "results"
     run, log, target = asked.out / "run", results / "log.txt", asked.domains[1]
     results.mkdir(parents=True, exist_ok=True)
-    task = ["--method", asked.method, "--recipe", asked.recipe, "--data", str(asked.data), "--to", target]
+    task = [
+        "--batch",
+        "4",
+        "--method",
+        asked.method,
+        "--recipe",
+        asked.recipe,
+        "--data",
+        str(asked.data),
+        "--to",
+        target,
+    ]
     words = [*task, "--domains", *asked.domains, "--data.cache", "ram", "--training.validations", "5", *more]
     saved = run / "config.yaml"
     if saved.exists():  # a run that was stopped goes on to the length that it was begun with
@@ -112,7 +123,7 @@ def main() -> None:
         images = images_in(asked.minutes, words, results)
     began = time.perf_counter()
     limit = f"{max(round(asked.minutes * 60), 1)}s"
-    length = ["--images", images, f"--model.optimization.warmup_images={images // 20}", "--max-time", limit]
+    length = ["--images", images, "--max-time", limit]
     if img2img("train", *words[: -len(more) or None], *length, *more, "--out", run, log=log):
         sys.exit("the training failed; the same command continues it")
     seconds = time.perf_counter() - began

@@ -312,9 +312,8 @@ def test_every_recipe_says_what_the_papers_say(recipe):
     assert data.zoom_until == module.optimization.decay_from  # the zoom goes when the rate begins to fall
     lengths = {"faithful": 400, "default": 400, "fastcut": 200, "enco": 200, "fast": None}
     assert training.epochs == lengths[recipe]
-    consistent = recipe in {"enco", "fast"}
-    assert type(module.content).__name__ == ("Consistency" if consistent else "Contrast")
-    assert module.content_weight == {"fastcut": 10, "enco": 2, "fast": 2}.get(recipe, 1)
+    assert type(module.content).__name__ == ("Consistency" if recipe == "enco" else "Contrast")
+    assert module.content_weight == {"fastcut": 10, "enco": 2}.get(recipe, 1)
 
 
 def test_the_cost_of_a_step_is_what_the_passes_come_to():

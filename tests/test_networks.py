@@ -240,6 +240,25 @@ def test_bilinear_doubling_is_the_filter_of_cut():
     torch.testing.assert_close(cut(image), bilinear(image), atol=1e-5, rtol=0)
 
 
+def test_a_network_that_adds_its_source_begins_by_copying_it():
+    torch.manual_seed(0)
+    source = torch.rand(2, 3, 16, 16) * 2 - 1
+    network = small(ResNetGenerator, 3, 3, add_source=True).eval()
+    initialise(network, "xavier")
+    with torch.no_grad():
+        copied, published = ((one(source) - source).abs().mean() for one in (network, small(ResNetGenerator, 3, 3)))
+        assert copied < 0.1 < published
+        for parameter in network.layers[-1].parameters():
+            parameter.zero_()
+        torch.testing.assert_close(network(source), 0.98 * source)
+        assert torch.equal(network.features(source, ["translation"])["translation"], network(source))
+    black = torch.full((1, 3, 16, 16), -1.0, requires_grad=True)
+    small(ResNetGenerator, 3, 3, add_source=True)(black).sum().backward()
+    assert torch.isfinite(black.grad).all()
+    with pytest.raises(ValueError, match="as many channels in as out, got 1 and 3"):
+        ResNetGenerator(1, 3, add_source=True)
+
+
 @pytest.mark.parametrize("cls", GENERATORS)
 @given(height=st.integers(1, 90), width=st.integers(1, 90), channels=st.sampled_from([(3, 3), (1, 3), (3, 1)]))
 def test_any_size_in_same_size_out(cls, height, width, channels):

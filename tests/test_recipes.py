@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -11,7 +13,7 @@ import yaml
 
 from img2img.evaluate.extractors import random_extractor
 from img2img.training.config import differences, resolve
-from tests.conftest import ROOT, TINY_PIX2PIX, run_here
+from tests.conftest import ROOT, TINY_CYCLEGAN, TINY_PIX2PIX, run_here
 from tests.discover import DISCRIMINATORS, GENERATORS
 
 
@@ -31,33 +33,74 @@ def ablate():
 
 
 def config_of(words):
-    recipe = ROOT / "configs" / f"pix2pix-{words[words.index('--recipe') + 1]}.yaml"
-    return resolve(["-c", str(recipe), "--data.root=x", *words[2:]])
+    method, recipe = (words[words.index(option) + 1] for option in ("--method", "--recipe"))
+    return resolve(["-c", str(ROOT / "configs" / f"{method}-{recipe}.yaml"), "--data.root=x", *words[4:]])
 
 
-@pytest.mark.parametrize("narrow", [1, 2])
-def test_every_arm_builds_and_differs_from_fast_in_its_part_alone(ablate, narrow):
-    found = {name: config_of(words) for name, words in ablate.arms(64, 4, narrow).items()}
-    whole = found.pop(ablate.WHOLE).tree
-    parts = {
+ENCO = ("content", "content_weight", "sampling", "identity", "identity_weight")
+PARTS = {
+    "pix2pix": {
         "without generator": {"generator"},
         "without discriminator": {"discriminator", "feature_matching_weight"},
         "without game": {"critic", "discriminator"},
         "without error": {"l1_weight", "num_l1_scales", "adversarial_from"},
         "without optimisation": {"optimization"},
+        "published schedule": {"optimization"},
+        "instance norm": {"critic", "discriminator"},
+        "spectral norm": {"critic", "discriminator"},
+        "larger discriminator": {"discriminator"},
+        "one scale": {"discriminator", "feature_matching_weight"},
+    },
+    "cut": {
+        "with source": {"generator"},
+        "without spectral norm": {"discriminator"},
+        "with source and consistency": {"generator", *ENCO},
+        "without optimisation": {"optimization"},
+        "without augmentation": {"critic"},
+    },
+}
+"""What each arm changes of the recipe."""
+
+
+@pytest.fixture(scope="module", params=[1, 2])
+def built(request, ablate):
+    """The arms of both methods, by method and name, with whole networks and with narrow ones."""
+    found = {
+        method: {name: config_of(words) for name, words in ablate.arms(method, 64, 4, request.param).items()}
+        for method in PARTS
     }
-    assert set(found) == {*parts, "faithful"}
-    for name, resolved in found.items():
+    for resolved in (one for of in found.values() for one in of.values()):
         with torch.device("meta"):
             resolved.build()
-        changed = differences(resolved.tree, whole)["model"]["init_args"]
-        assert name == "faithful" or set(changed) == parts[name], name
+    return found, request.param
+
+
+@pytest.mark.parametrize("method", PARTS)
+def test_every_arm_builds_and_differs_from_fast_in_its_part_alone(ablate, built, method):
+    found = dict(built[0][method])
+    whole = found.pop(ablate.WHOLE).tree
+    assert set(found) - {"cyclegan"} == {*PARTS[method], "faithful"}
+    assert {*found, *ablate.ARMS_WITHOUT_TRAINING} <= set(ablate.ABOUT)
+    for name, parts in PARTS[method].items():
+        assert set(differences(found[name].tree, whole)["model"]["init_args"]) == parts, name
     moves = found["without optimisation"].tree["model"]["init_args"]["optimization"]
     assert not {"rate_for_batch", "clip_norm"} & {name for name, value in moves.items() if value is not None}
-    published = found["faithful"].tree["model"]["init_args"]
+
+
+def test_arms_put_back_what_was_published(built):
+    of_methods, narrow = built
+    paired, unpaired = (
+        {name: one.tree["model"]["init_args"] for name, one in of_methods[method].items()} for method in PARTS
+    )
     for name in ("generator", "discriminator"):
-        again = found[f"without {name}"].tree["model"]["init_args"][name]
-        assert again == published[name]
+        assert paired[f"without {name}"][name] == paired["faithful"][name]
+    enco = yaml.safe_load((ROOT / "configs" / "cut-enco.yaml").read_text())["model"]["init_args"]
+    for name in ENCO:
+        assert unpaired["with source and consistency"][name] == enco[name] != unpaired["fast"][name], name
+    without_average = paired["published schedule"]["optimization"] | {"average": False}
+    assert without_average == paired["without optimisation"]["optimization"]
+    widths = {one["generator"]["init_args"]["base_channels"] for one in unpaired.values()}
+    assert widths == {64 // narrow}
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "configs" / "datasets").glob("*.yaml")), ids=lambda file: file.stem)
@@ -97,7 +140,9 @@ def test_an_arm_that_is_done_is_not_trained_again_and_other_options_are_refused(
 
     monkeypatch.setattr(ablate.subprocess, "run", run)
     monkeypatch.setattr(
-        ablate, "score", lambda _, inception: {"l1": 0.5, **({"kid": 9, "fid": 9} if inception else {})}
+        ablate,
+        "score",
+        lambda _, inception, split: {"split": split, "l1": 0.5, **({"kid": 9, "fid": 9} if inception else {})},
     )
     first = ablate.measure(plan, "fast", ["--recipe", "fast"], 1)
     assert ablate.measure(plan, "fast", ["--recipe", "fast"], 1) == first
@@ -112,13 +157,29 @@ def test_an_arm_that_is_done_is_not_trained_again_and_other_options_are_refused(
 
 
 def test_a_run_is_scored_by_what_its_translator_makes_of_the_held_out_images(ablate, pairs, tmp_path):
-    run_here("train", "--data", pairs, "--method", "pix2pix", *TINY_PIX2PIX, "--images=2", "--out", tmp_path / "run")
+    run_here("train", "--data", pairs, "--method", "pix2pix", *TINY_PIX2PIX, "--images=30", "--out", tmp_path / "run")
     inception = replace(random_extractor(torch.device("cpu")), name="inception", prefix="")  # no weights here
     of_run = ablate.score(tmp_path / "run", [inception])
     of_sources = ablate.score(tmp_path / "run", [inception], copying=True)
-    assert of_run.keys() == of_sources.keys() >= {*ablate.METRICS, "held_out", "updates", "images"}
-    assert all(of_run[name] != of_sources[name] for name in ablate.METRICS)
+    assert of_run.keys() == of_sources.keys() == {*ablate.METRICS, "split", "held_out", "updates", "images"} - {"lost"}
+    assert all(of_run[name] != of_sources[name] for name in ablate.METRICS.keys() & of_run.keys())
     assert 0 < of_sources["l1"] < 1, "of images in [-1, 1]"
+    last = ablate.score(tmp_path / "run", weights="raw")
+    assert last["l1"] != of_run["l1"], "weights as they are in place of their average"
+
+
+def test_an_unpaired_run_is_scored_on_every_image_once(ablate, photos, tmp_path):
+    data = tmp_path / "data"
+    files = iter(sorted(photos.rglob("*.png")))
+    for name, count in {"trainA": 2, "trainB": 2, "testA": 3, "testB": 5}.items():
+        (data / name).mkdir(parents=True)
+        for file in itertools.islice(files, count):
+            shutil.copy(file, data / name)
+    run_here("train", "--data", data, "--method", "cyclegan", *TINY_CYCLEGAN, "--images=2", "--out", tmp_path / "run")
+    of_sources = ablate.score(tmp_path / "run", copying=True, split="test")
+    assert of_sources["held_out"] == 3, "a loader goes through the larger folder"
+    assert of_sources["lost"] == 0
+    assert "l1" not in of_sources
 
 
 def test_the_document_of_networks_is_what_the_script_prints_and_names_them_all():

@@ -23,6 +23,10 @@ from img2img.networks.layers.residual import PaddingName, ResidualBlock
 SOURCE = "source"
 
 
+SOURCE_SHARE = 0.98
+"""Of a source that is added: artanh is infinite at 1, and where tanh is flat, black could never become white."""
+
+
 class ResNetGenerator(FeatureGenerator):
     """c7s1-64, d128, d256, n residual blocks of 256, u128, u64, c7s1-3.
 
@@ -46,6 +50,13 @@ class ResNetGenerator(FeatureGenerator):
             pix2pixHD has it with batch norm too.
         block_padding: of the blocks; by default as ``padding``. The reference's ``padding_type`` is of them alone.
         strided_padding: of the halving convolutions; zeros as published.
+        strided_padding: of the halving convolutions; zeros as published.
+        add_source: make tanh(f(x) + artanh(0.98 x)) of a source x, where published networks make tanh(f(x)): a new
+            network copies its source, and what a translation leaves as it is need not be learnt. Residual learning
+            (He et al. 2016, arXiv 1512.03385) of the whole network. For images of one kind, such as two sets of photos.
+
+    Raises:
+        ValueError: for ``add_source`` with different channel counts.
     """
 
     channels_last = True
@@ -65,8 +76,12 @@ class ResNetGenerator(FeatureGenerator):
         bias: bool | None = None,
         block_padding: PaddingName | None = None,
         strided_padding: PaddingName = "zeros",
+        add_source: bool = False,
     ) -> None:
         super().__init__()
+        if add_source and in_channels != out_channels:
+            raise ValueError(f"add_source needs as many channels in as out, got {in_channels} and {out_channels}")
+        self.add_source = add_source
         self.in_channels, self.out_channels = in_channels, out_channels
         self.size_multiple = 2**num_halvings
         # reflection by 3 px at full size and by 1 px at the blocks, and more than one value to normalise there
@@ -136,11 +151,16 @@ class ResNetGenerator(FeatureGenerator):
         for done, layer in enumerate(self.layers, 1):
             if done > max(wanted):
                 break
-            features = layer(features) if done < last else torch.tanh(in_float32(layer, features))
+            features = layer(features) if done < last else self._image(features, source)
             if done in wanted:
                 found[wanted[done]] = features
         return found
 
     def translate(self, source: Tensor) -> Tensor:
         """Translate [B, in, H, W] to [B, out, H, W]; H and W multiples of 2**num_halvings (4), from twice that."""
-        return torch.tanh(in_float32(self.layers[-1], self.layers[:-1](source)))
+        return self._image(self.layers[:-1](source), source)
+
+    def _image(self, features: Tensor, source: Tensor) -> Tensor:
+        """Compute the image of the last features, in float32."""
+        made = in_float32(self.layers[-1], features)
+        return torch.tanh(made + torch.atanh(SOURCE_SHARE * source.to(made.dtype)) if self.add_source else made)
