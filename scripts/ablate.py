@@ -119,14 +119,14 @@ def unpaired_arms(recipe: list[str], narrow: int) -> dict[str, list[str]]:
     moves = {"learning_rate": 2e-4, "beta1": 0.5, "beta2": 0.999, "decay": "linear", "decay_from": 0.5}
     moves |= {"warmup_share": 0, "init": "xavier", "average": False}
     with_source = [*fast, "--model.generator.add_source=true"]
+    instance_norm = [f"--model.discriminator.{it}" for it in ("norm=instance", "spectral_norm=false")]
     return {
         "faithful": ["--method", "cut", "--recipe", "faithful", STEADY, *published_networks],
         "cyclegan": ["--method", "cyclegan", "--recipe", "faithful", STEADY, *cycles],
         WHOLE: fast,
         "with source": with_source,
-        "without spectral norm": [
-            *(*fast, "--model.discriminator.norm=instance", "--model.discriminator.spectral_norm=false")
-        ],
+        "without identity": [*fast, "--model.identity_weight=0"],
+        "without spectral norm": [*fast, *instance_norm],
         "with source and consistency": [*with_source, *(f"--model.{name}={value}" for name, value in content.items())],
         "without optimisation": [*fast, _option("optimization", moves)],
         "without augmentation": [*fast, "--model.critic.augment=none"],
@@ -172,6 +172,7 @@ ABOUT = {
     "larger discriminator": "PatchGAN 70x70 at both scales, no norm",
     "one scale": "one discriminator, no feature matching",
     "with source": "a generator that adds to its source what it makes",
+    "without identity": "nothing holds what is already a target, so half of the work in the first half",
     "without spectral norm": "instance norm in the discriminator",
     "with source and consistency": "the same, and EnCo's content, sampling and identity in place of CUT's",
     "without augmentation": "the discriminator sees images as they are",

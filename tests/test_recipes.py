@@ -53,6 +53,7 @@ PARTS = {
     },
     "cut": {
         "with source": {"generator"},
+        "without identity": {"identity_weight"},
         "without spectral norm": {"discriminator"},
         "with source and consistency": {"generator", *ENCO},
         "without optimisation": {"optimization"},
