@@ -8,9 +8,11 @@ import pkgutil
 
 import img2img.methods
 import img2img.networks.discriminators
+import img2img.networks.frozen
 import img2img.networks.generators
 from img2img.methods.base import TranslationModule
 from img2img.networks.base import Discriminator, Generator
+from img2img.networks.frozen.base import FeatureNetwork
 
 
 def _all(package, base):
@@ -27,4 +29,5 @@ def _all(package, base):
 
 GENERATORS = _all(img2img.networks.generators, Generator)
 DISCRIMINATORS = _all(img2img.networks.discriminators, Discriminator)
+FROZEN = _all(img2img.networks.frozen, FeatureNetwork)
 METHODS = _all(img2img.methods, TranslationModule)

@@ -12,7 +12,7 @@ from PIL import Image
 from img2img.checkpoint import read_header
 from img2img.data.derive import Derivation
 from img2img.errors import ConfigError
-from img2img.shipped import method_of, preset_file, presets, recipe_file, recipes, shipped, shipped_words
+from img2img.shipped import method_of, preset_file, presets, recipe_file, recipes, shipped_words
 from img2img.training.config import differences, resolve
 from tests.conftest import ROOT, TINY_CYCLEGAN, TINY_PIX2PIX, run_here
 
@@ -78,19 +78,6 @@ def test_differences_are_what_differs_and_nothing_else():
     assert differences(changed, default) == {"b": {"init_args": {"q": 5}}, "c": {"e": 4}}
     other = {"a": 1, "b": {"class_path": "Y", "init_args": {"p": 1}}, "c": {"d": 3}}
     assert differences(other, default) == {"b": other["b"]}
-
-
-def test_another_class_in_a_later_config_brings_its_own_options(tmp_path):
-    """The first config's options of a network are not those of another one."""
-    path = tmp_path / "resnet.yaml"
-    path.write_text(
-        "model: {class_path: img2img.Pix2Pix, init_args: {generator: {class_path: img2img.ResNetGenerator}}}"
-    )
-    tree = resolve(["-c", str(shipped("configs", "pix2pix.yaml")), "-c", str(path), "--data.root=x"]).tree
-    plain = resolve(["--model=Pix2Pix", "--model.generator=ResNetGenerator", "--data.root=x"]).tree
-    found, expected = (one["model"]["init_args"]["generator"] for one in (tree, plain))
-    assert found == expected, "nor are those that both know by one name, such as norm and dropout"
-    assert tree["model"]["init_args"]["l1_weight"] == 100
 
 
 def test_the_command_shows_a_preset_and_flags_win():

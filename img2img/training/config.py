@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import importlib
 import inspect
+import json
 import pkgutil
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 import torch
@@ -29,7 +30,7 @@ from img2img.networks import discriminators, frozen, generators
 from img2img.networks.base import Discriminator, Generator
 from img2img.networks.frozen.base import FeatureNetwork
 from img2img.training.evaluating import EvaluateOptions
-from img2img.training.layers import class_name, read_yaml, without_replaced
+from img2img.training.layers import Named, class_name, flag_tree, merge, read_yaml, split, state_class
 from img2img.training.signals import seconds_of
 from img2img.training.tracking import WandbOptions
 
@@ -174,14 +175,23 @@ def differences(tree: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]
 
 
 def resolve(words: Sequence[str]) -> Resolved:
-    """Parse ``-c FILE`` and ``--a.b value`` words, later ones winning.
+    """Parse ``-c FILE`` and ``--a.b value`` words: later files win over earlier ones, and flags over files.
+
+    A class that a later one names brings its own options alone, whatever the one before had.
 
     Raises:
         ConfigError: for an unknown key (naming the nearest), a wrong type or a missing value.
     """
     _import_known_parts()
-    words = [_with_underscores(word) for word in words]
-    _check_keys(words)
+    files, flags = split([_with_underscores(word) for word in words])
+    config: dict[str, Any] = {}
+    for file in files:
+        merge(config, read_yaml(file))
+    whole = copy.deepcopy(config)
+    for name, value in flags:
+        merge(whole, flag_tree(name, value))
+    for named in _check_keys(whole):
+        state_class(config, named)
     parser = ArgumentParser(prog="img2img train", exit_on_error=False, default_env=False)
     parser.add_argument("-c", "--config", action="config", help="YAML file; later ones win")
     parser.add_subclass_arguments(TranslationModule, "model", required=True)
@@ -196,7 +206,10 @@ def resolve(words: Sequence[str]) -> Resolved:
     parser.link_arguments("training.seed", "data.seed")
     parser.link_arguments("model", "data.paired", compute_fn=_is_paired)
     try:
-        resolved = Resolved(parser, parser.parse_args(without_replaced(words)))
+        resolved = Resolved(
+            parser,
+            parser.parse_args([f"--config={json.dumps(config)}", *(f"--{name}={value}" for name, value in flags)]),
+        )
     except ArgumentError as error:
         raise ConfigError(_in_one_line(str(error))) from error
     if refused:
@@ -244,42 +257,30 @@ def _import_known_parts() -> None:
             importlib.import_module(f"{package.__name__}.{module.name}")
 
 
-def _check_keys(words: Sequence[str]) -> None:
-    """Refuse unknown keys and classes, naming the nearest, before the parser says it in ten lines."""
-    tree: dict[str, Any] = {}
-    remaining = list(words)
-    while remaining:
-        word = remaining.pop(0)
-        name, equals, value = word.partition("=")
-        if name in {"-c", "--config"}:
-            _merge(tree, read_yaml(Path(value if equals else remaining.pop(0) if remaining else "")))
-            continue
-        if not name.startswith("--"):
-            raise ConfigError(f"{word}: expected an option such as --model.cycle_weight 5")
-        if not equals:
-            if not remaining:
-                raise ConfigError(f"{word}: expected a value after it")
-            value = remaining.pop(0)
-        leaf: Any = yaml.safe_load(value) if value[:1] == "{" else value
-        for part in reversed(name[2:].split(".")):
-            leaf = {part: leaf}
-        _merge(tree, leaf)
+def _check_keys(tree: dict[str, Any]) -> list[Named]:
+    """Refuse unknown keys and classes, naming the nearest, before the parser says it in ten lines.
+
+    Returns:
+        The classes that are named, outer ones first.
+    """
+    named: list[Named] = []
     sections = {"model": None, "data": ImageData, "training": Training}
     for section, node in tree.items():
         if section not in sections:
             raise ConfigError(f"--{section}: no such section of the config{nearest(section, sections)}")
         if section == "model":
-            _check_part(node, "model", None, TranslationModule)
+            _check_part(node, "model", None, TranslationModule, named)
         elif isinstance(node, dict):
-            _check_options(node, section, sections[section])
+            _check_options(node, section, sections[section], named)
+    return named
 
 
-def _check_part(node: Any, where: str, default: type | None, base: type) -> None:
-    """Check the description of a class: a name, or a name and options."""
+def _check_part(node: Any, where: str, default: type | None, base: type, named: list[Named]) -> None:
+    """Check the description of a class: a name, or a name and options; add it to those that are named."""
     options: dict[str, Any] = {}
     if isinstance(node, dict):
-        _merge(options, node.get("init_args") or {})
-        _merge(options, {k: v for k, v in node.items() if k not in {"class_path", "init_args"}})
+        merge(options, node.get("init_args") or {})
+        merge(options, {k: v for k, v in node.items() if k not in {"class_path", "init_args"}})
     name = node.get("class_path") if isinstance(node, dict) else node
     known = {c.__name__: c for c in _subclasses(base)}
     if name is None:
@@ -291,23 +292,25 @@ def _check_part(node: Any, where: str, default: type | None, base: type) -> None
         cls = find_class(str(name), base)
     else:
         raise ConfigError(f"--{where} {name}: no such {base.__name__}{nearest(str(name), known)}")
+    if cls is not None and name is not None:
+        named.append(Named(where, str(name), cls, default))
     if cls is not None:
-        _check_options(options, where, cls)
+        _check_options(options, where, cls, named)
 
 
-def _check_options(options: dict[str, Any], where: str, cls: Any) -> None:
+def _check_options(options: dict[str, Any], where: str, cls: Any, named: list[Named]) -> None:
     parameters = inspect.signature(cls).parameters
     for key, value in options.items():
         if key not in parameters:
             raise ConfigError(f"--{where}.{key}: {cls.__name__} has no such option{nearest(key, parameters)}")
         default = parameters[key].default
         if cls is ImageData and key == "derive" and value not in (None, "null"):
-            _check_part(value, f"{where}.{key}", None, Derivation)
+            _check_part(value, f"{where}.{key}", None, Derivation, named)
         elif isinstance(default, type) and issubclass(default, _PARTS):
             made_by = get_args(get_type_hints(cls.__init__)[key])  # Callable[[int, int], FeatureGenerator]
-            _check_part(value, f"{where}.{key}", default, made_by[-1])
+            _check_part(value, f"{where}.{key}", default, made_by[-1], named)
         elif dataclasses.is_dataclass(default) and isinstance(value, dict):
-            _check_options(value, f"{where}.{key}", type(default))
+            _check_options(value, f"{where}.{key}", type(default), named)
         elif dataclasses.is_dataclass(default):
             one = f"--{where}.{key}.{dataclasses.fields(default)[0].name}"
             raise ConfigError(
@@ -321,18 +324,6 @@ def _subclasses(base: type) -> list[type]:
     for child in children:
         below += [child, *_subclasses(child)]
     return [c for c in below if not inspect.isabstract(c)]
-
-
-def _merge(into: dict[str, Any], new: dict[str, Any]) -> None:
-    for key, value in new.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            if class_name(value) not in {None, class_name(into[key])}:
-                into[key] = {}  # another class: the options of the one before are not its own
-            _merge(into[key], value)
-        elif isinstance(value, dict) and isinstance(into.get(key), str):
-            into[key] = {"class_path": into[key], **value}
-        else:
-            into[key] = value
 
 
 def _of_the_part(message: str) -> str:

@@ -1,9 +1,10 @@
-"""Configs on top of one another: a class that a later one names brings its own options alone."""
+"""Configs and flags on top of one another: a class that a later one names brings its own options alone."""
 
 from __future__ import annotations
 
-import json
+import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,50 +13,96 @@ import yaml
 from img2img.errors import ConfigError
 
 _NAMES = {"-c", "--config"}
+_PLAIN = (bool, int, float, str, tuple)
 
 
-def without_replaced(words: Sequence[str]) -> list[str]:
-    """Take out of each config what a later one replaces by another class, which the parser would keep in part.
+@dataclass(frozen=True)
+class Named:
+    """A class that configs or flags name.
 
-    It takes over every option that both classes know by one name: the ``norm`` that the first config chose for a U-Net
-    would become that of the later one's ResNet.
+    Attributes:
+        where: ``model.generator``.
+        name: as it was written.
+        cls: itself.
+        default: what the option is where nothing names a class; None where it must be named.
+    """
 
-    Args:
-        words: ``-c FILE`` and ``--a.b value``.
+    where: str
+    name: str
+    cls: type
+    default: type | None
+
+
+def split(words: Sequence[str]) -> tuple[list[Path], list[tuple[str, str]]]:
+    """Split ``-c FILE`` and ``--a.b value`` (or ``--a.b=value``) into configs and flags, each in order.
 
     Returns:
-        The words, with the text of a config that was changed in place of its file.
+        The files, and of each flag its name without dashes and its value.
+
+    Raises:
+        ConfigError: for a word that is no option, or one without a value.
     """
-    kept = list(words)
-    places = [
-        (number, word.partition("=")[2]) if "=" in word else (number + 1, kept[number + 1])
-        for number, word in enumerate(kept)
-        if word.partition("=")[0] in _NAMES and ("=" in word or number + 1 < len(kept))
-    ]
-    trees = [read_yaml(Path(file)) for _, file in places]
-    for number, (place, _) in enumerate(places):
-        left = trees[number]
-        for later in trees[number + 1 :]:
-            left = _without(left, later)
-        if left != trees[number]:
-            start = "--config=" if kept[place].partition("=")[0] in _NAMES else ""
-            kept[place] = start + json.dumps(left)
-    return kept
+    files, flags, remaining = [], [], list(words)
+    while remaining:
+        word = remaining.pop(0)
+        name, equals, value = word.partition("=")
+        if not name.startswith("--") and name not in _NAMES:
+            raise ConfigError(f"{word}: expected an option such as --model.cycle_weight 5")
+        if not equals:
+            if not remaining:
+                raise ConfigError(f"{word}: expected a value after it")
+            value = remaining.pop(0)
+        if name in _NAMES:
+            files.append(Path(value))
+        else:
+            flags.append((name[2:], value))
+    return files, flags
 
 
-def _without(earlier: dict[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an earlier config without the options of what a later one names by another class."""
-    found = dict(earlier)
-    for key, before in earlier.items():
-        after = later.get(key)
-        if not isinstance(before, dict) or not isinstance(after, dict | str):
-            continue
-        now = class_name(after if isinstance(after, dict) else {"class_path": after})
-        if class_name(before) is not None and now not in {None, class_name(before)}:
-            found[key] = {"class_path": before["class_path"]}
-        elif isinstance(after, dict):
-            found[key] = _without(before, after)
+def flag_tree(name: str, value: str) -> dict[str, Any]:
+    """Return flag ``a.b`` as config ``{"a": {"b": value}}``, the value as it was written unless it is a mapping."""
+    tree: Any = yaml.safe_load(value) if value[:1] == "{" else value
+    for part in reversed(name.split(".")):
+        tree = {part: tree}
+    found: dict[str, Any] = tree
     return found
+
+
+def merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
+    """Lay a config on top of another, in place; where it names another class, that one's options are gone."""
+    for key, value in new.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            if class_name(value) not in {None, class_name(into[key])}:
+                into[key] = {}
+            merge(into[key], value)
+        elif isinstance(value, dict) and isinstance(into.get(key), str):
+            into[key] = {"class_path": into[key], **value}
+        else:
+            into[key] = value
+
+
+def state_class(tree: dict[str, Any], named: Named) -> None:
+    """Make a config name a class, and no option of another class that was there before, in place.
+
+    The parser alone would keep what both call by one name, of an earlier config or of the default class: the ``norm``
+    of a U-Net for a ResNet (https://github.com/mauvilsa/jsonargparse/issues/460).
+
+    Args:
+        tree: of a config; what it says of the same class stays.
+        named: the class and its place.
+    """
+    node, (*above, key) = tree, named.where.split(".")
+    for step in above:
+        node = node.setdefault(step, {})
+        node = node.setdefault("init_args", {}) if "class_path" in node else node
+    before = node.get(key)
+    part = before if isinstance(before, dict) and class_name(before) in {None, named.cls.__name__} else {}
+    options = (part.get("init_args") or {}) | {k: v for k, v in part.items() if k not in {"class_path", "init_args"}}
+    if named.default not in {None, named.cls}:
+        for name, parameter in inspect.signature(named.cls).parameters.items():
+            if parameter.default is None or isinstance(parameter.default, _PLAIN):
+                options.setdefault(name, parameter.default)
+    node[key] = {"class_path": named.name, "init_args": options}
 
 
 def class_name(part: Mapping[str, Any]) -> str | None:
