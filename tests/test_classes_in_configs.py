@@ -55,6 +55,26 @@ def test_options_of_a_class_may_stand_before_or_behind_it(first):
     assert _stated(tree["model"]["init_args"]["generator"]) == _own(img2img.ResNetGenerator) | {"num_blocks": 4}
 
 
+def test_options_of_the_default_class_go_with_it(tmp_path):
+    """A config may say options without a class; they are those of the default."""
+    path = tmp_path / "wide.yaml"
+    path.write_text("model: {class_path: Pix2Pix, init_args: {generator: {base_channels: 32, norm: batch}}}")
+    words = ["-c", str(path), "--data.root=x"]
+    assert resolve(words).tree["model"]["init_args"]["generator"]["init_args"]["base_channels"] == 32
+    found = resolve([*words, "--model.generator=ResNetGenerator"]).tree["model"]["init_args"]["generator"]
+    assert _stated(found) == _own(img2img.ResNetGenerator)
+
+
+@pytest.mark.parametrize("written", ["UNetGenerator", "{class_path: img2img.UNetGenerator}"])
+def test_the_same_class_in_a_later_config_keeps_its_options(tmp_path, written):
+    path = tmp_path / "same.yaml"
+    path.write_text(f"model: {{init_args: {{generator: {written}}}}}")
+    words = ["-c", str(shipped("configs", "bundled.yaml"))]  # a U-Net, and none of the default size
+    found, plain = (resolve([*words, *more, "--data.root=x"]).tree["model"] for more in (["-c", str(path)], []))
+    assert found == plain
+    assert found["init_args"]["generator"]["init_args"]["base_channels"] == 22
+
+
 @pytest.mark.parametrize("path", sorted(shipped("configs").glob("*.yaml")), ids=lambda p: p.stem)
 def test_what_a_shipped_config_does_not_say_of_a_class_is_the_classs_own(path):
     """pix2pixHD's generator had the dropout and the padding of pix2pix's U-Net, the default of a method it shares."""

@@ -353,13 +353,14 @@ def test_what_was_said_stays_said_across_a_checkpoint():
 def test_remedies_name_real_options():
     from img2img.shipped import shipped
     from img2img.training.config import _check_keys
+    from img2img.training.layers import flag_tree, lay, read_yaml
 
     words = " ".join(f"{rule.remedy} {rule.remedy_unpaired}" for rule in RULES)
     for option in sorted(set(re.findall(r"--(?:model|data)\.[\w.]+\w", words))):
         refused = []
         for config in ("pix2pix.yaml", "cyclegan.yaml"):
             try:
-                _check_keys(["-c", str(shipped("configs", config)), option, "1"])
+                _check_keys(lay([read_yaml(shipped("configs", config)), flag_tree(option[2:], "1")]))
             except ConfigError as error:
                 refused.append(error)
         if len(refused) == 2:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import functools
 import importlib
@@ -30,7 +29,7 @@ from img2img.networks import discriminators, frozen, generators
 from img2img.networks.base import Discriminator, Generator
 from img2img.networks.frozen.base import FeatureNetwork
 from img2img.training.evaluating import EvaluateOptions
-from img2img.training.layers import Named, class_name, flag_tree, merge, read_yaml, split, state_class
+from img2img.training.layers import Named, class_name, flag_tree, lay, merge, read_yaml, split, state_class
 from img2img.training.signals import seconds_of
 from img2img.training.tracking import WandbOptions
 
@@ -184,13 +183,8 @@ def resolve(words: Sequence[str]) -> Resolved:
     """
     _import_known_parts()
     files, flags = split([_with_underscores(word) for word in words])
-    config: dict[str, Any] = {}
-    for file in files:
-        merge(config, read_yaml(file))
-    whole = copy.deepcopy(config)
-    for name, value in flags:
-        merge(whole, flag_tree(name, value))
-    for named in _check_keys(whole):
+    config = lay(read_yaml(file) for file in files)
+    for named in _check_keys(lay([config, *(flag_tree(*flag) for flag in flags)])):
         state_class(config, named)
     parser = ArgumentParser(prog="img2img train", exit_on_error=False, default_env=False)
     parser.add_argument("-c", "--config", action="config", help="YAML file; later ones win")
@@ -206,10 +200,8 @@ def resolve(words: Sequence[str]) -> Resolved:
     parser.link_arguments("training.seed", "data.seed")
     parser.link_arguments("model", "data.paired", compute_fn=_is_paired)
     try:
-        resolved = Resolved(
-            parser,
-            parser.parse_args([f"--config={json.dumps(config)}", *(f"--{name}={value}" for name, value in flags)]),
-        )
+        said = [f"--config={json.dumps(config)}", *(f"--{name}={value}" for name, value in flags)]
+        resolved = Resolved(parser, parser.parse_args(said))
     except ArgumentError as error:
         raise ConfigError(_in_one_line(str(error))) from error
     if refused:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,16 +69,25 @@ def flag_tree(name: str, value: str) -> dict[str, Any]:
     return found
 
 
+def lay(trees: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Lay configs on top of one another, the last on top."""
+    found: dict[str, Any] = {}
+    for tree in trees:
+        merge(found, copy.deepcopy(dict(tree)))
+    return found
+
+
 def merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
     """Lay a config on top of another, in place; where it names another class, that one's options are gone."""
     for key, value in new.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            if class_name(value) not in {None, class_name(into[key])}:
+        before = into.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            if class_name(value) not in {None, class_name(before)}:
                 into[key] = {}
             merge(into[key], value)
-        elif isinstance(value, dict) and isinstance(into.get(key), str):
-            into[key] = {"class_path": into[key], **value}
-        else:
+        elif isinstance(value, dict) and isinstance(before, str):
+            into[key] = {"class_path": before, **value}
+        elif not (isinstance(value, str) and isinstance(before, dict) and class_name(before) == _last(value)):
             into[key] = value
 
 
@@ -96,7 +106,10 @@ def state_class(tree: dict[str, Any], named: Named) -> None:
         node = node.setdefault(step, {})
         node = node.setdefault("init_args", {}) if "class_path" in node else node
     before = node.get(key)
-    part = before if isinstance(before, dict) and class_name(before) in {None, named.cls.__name__} else {}
+    part = before if isinstance(before, dict) else {}
+    default = named.default.__name__ if named.default else None
+    if (class_name(part) or default) != named.cls.__name__:
+        part = {}
     options = (part.get("init_args") or {}) | {k: v for k, v in part.items() if k not in {"class_path", "init_args"}}
     if named.default not in {None, named.cls}:
         for name, parameter in inspect.signature(named.cls).parameters.items():
@@ -108,7 +121,11 @@ def state_class(tree: dict[str, Any], named: Named) -> None:
 def class_name(part: Mapping[str, Any]) -> str | None:
     """Return the name of the class that a part of a config names, without its module; None where it names none."""
     path = part.get("class_path")
-    return None if path is None else str(path).rpartition(".")[2]
+    return None if path is None else _last(str(path))
+
+
+def _last(path: str) -> str:
+    return path.rpartition(".")[2]
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
